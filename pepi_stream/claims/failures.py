@@ -1,0 +1,51 @@
+"""Sorts what redis-py raises into transient (wait and retry) and fatal (retrying cannot help)."""
+
+from __future__ import annotations
+
+from redis import exceptions as redis_errors
+
+from pepi_stream.errors import FatalError, PepiError, TransientError
+
+_FATAL = (
+    redis_errors.AuthenticationError,
+    redis_errors.AuthenticationWrongNumberOfArgsError,
+    redis_errors.AuthorizationError,
+    redis_errors.NoPermissionError,
+)
+# Replies that a later retry can find gone. Everything else that Redis answers with an
+# error (WRONGTYPE, an unknown command, a bad database number) stays as it is.
+_TRANSIENT_REPLIES = (
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+    "UNBLOCKED",
+)
+
+
+def redis_failure(exc: Exception, doing: str) -> PepiError:
+    """Turn an exception of a Redis call into a :class:`TransientError` or :class:`FatalError`.
+
+    Args:
+        exc: what redis-py, or the socket below it, raised.
+        doing: what was being done, for the message ("claiming from pepi_queue").
+    """
+    detail = f"{doing}: Redis: {exc or type(exc).__name__}"
+    if isinstance(exc, _FATAL):
+        return FatalError(f"{detail}. Check user and password in REDIS_URL, and its ACL")
+    if isinstance(exc, redis_errors.ResponseError):
+        if isinstance(
+            exc, (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)
+        ) or str(exc).startswith(_TRANSIENT_REPLIES):
+            return TransientError(detail)
+        if str(exc).startswith("WRONGTYPE"):
+            return FatalError(f"{detail}. The queue's name is used for another kind of key")
+        return FatalError(f"{detail}. pepi_stream needs Redis 6.2 or later")
+    if isinstance(exc, (redis_errors.RedisError, OSError, EOFError)):
+        return TransientError(detail)
+    raise exc

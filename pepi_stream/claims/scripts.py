@@ -1,0 +1,71 @@
+"""The Lua scripts as callables: EVALSHA first, SCRIPT LOAD when Redis does not know them.
+
+Each script's calling contract is declared here and written in the script's header; a test
+holds the one against the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from pepi_stream.resources import lua_dir
+
+
+class Script:
+    """One file of ``lua/``.
+
+    Args:
+        name: file name without ``.lua``.
+        keys: names of its KEYS in order; a trailing ``...`` repeats.
+        args: names of its ARGV in order; a trailing ``...`` repeats.
+    """
+
+    def __init__(self, name: str, *, keys: str, args: str) -> None:
+        self.name = name
+        self.keys = keys
+        self.args = args
+        self.text = (lua_dir() / f"{name}.lua").read_bytes()
+        # EVALSHA is specified as SHA-1; nothing here depends on its strength.
+        self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
+
+    async def __call__(
+        self, redis: Redis, keys: Sequence[str], args: Sequence[str | bytes | int]
+    ) -> Any:
+        """Run the script.
+
+        NOSCRIPT means that nothing ran (SCRIPT FLUSH, a restarted or failed-over Redis),
+        so loading and asking again is safe. Every other error is raised as it comes:
+        whether the script ran is then unknown, and the caller decides.
+        """
+        try:
+            return await redis.evalsha(self.sha, len(keys), *keys, *args)  # type: ignore[arg-type]
+        except NoScriptError:
+            await redis.script_load(self.text.decode())
+            return await redis.evalsha(self.sha, len(keys), *keys, *args)  # type: ignore[arg-type]
+
+
+class Scripts:
+    """All scripts of the delivery protocol, read from disk once per store."""
+
+    def __init__(self) -> None:
+        self.claim = Script(
+            "claim",
+            keys="queue claims deliveries claim",
+            args="claim_id max_payloads max_bytes lease_ms mode",
+        )
+        self.renew = Script("renew", keys="claims deliveries", args="lease_ms (claim_id delivery)...")
+        self.recover = Script(
+            "recover", keys="claims deliveries claim...", args="lease_ms claim_id..."
+        )
+        self.ack = Script("ack", keys="claims deliveries claim...", args="channel message claim_id...")
+        self.release = Script("release", keys="claims deliveries", args="(claim_id delivery)...")
+        self.reissue = Script(
+            "reissue",
+            keys="claims deliveries old_claim new_claim",
+            args="old_id new_id lease_ms",
+        )

@@ -1,0 +1,199 @@
+"""ClaimStore: the Redis side of the delivery protocol, one method a step.
+
+Every method raises what redis-py raises; :mod:`pepi_stream.claims.failures` sorts those
+into the kinds that the source acts on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Container, Sequence
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import OutOfMemoryError
+
+from pepi_stream.claims.claim import Claim, new_claim_id
+from pepi_stream.claims.scripts import Scripts
+from pepi_stream.settings import RedisSettings
+
+_CANDIDATES = 20  # expired claims looked at per recovery
+_OOM_POLL_SECONDS = 0.2
+
+
+def connect_redis(settings: RedisSettings) -> Redis:
+    """Make a client (no I/O yet).
+
+    Its automatic retries are off: whether a broken call took effect is unknown, and the
+    protocol has its own answer to that (asking again under the same claim id).
+    """
+    return Redis.from_url(
+        settings.url.get_secret_value(),
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=settings.timeout_seconds,
+        socket_connect_timeout=settings.timeout_seconds,
+        socket_keepalive=True,
+        client_name="pepi_stream",
+    )
+
+
+def clock_ms() -> int:
+    """Return the wall clock in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class ClaimStore:
+    """Claims of one queue.
+
+    Args:
+        redis: client made by :func:`connect_redis`.
+        queue: name of the LIST that producers RPUSH to.
+        lease_seconds: how long a claim is held without a renewal.
+        clock: wall clock in ms since 1970, for claim ids and ``received_at``.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        queue: str,
+        lease_seconds: float,
+        clock: Callable[[], int] = clock_ms,
+    ) -> None:
+        self.redis = redis
+        self.queue = queue
+        self.claims_key = f"{{{queue}}}:claims"
+        self.deliveries_key = f"{{{queue}}}:deliveries"
+        self.channel = f"{{{queue}}}:windows"
+        self._lease_ms = int(lease_seconds * 1000)
+        self._clock = clock
+        self._scripts = Scripts()
+
+    def claim_key(self, claim_id: str) -> str:
+        """Return the key of the LIST that holds a claim's payloads."""
+        return f"{{{self.queue}}}:claim:{claim_id}"
+
+    def new_id(self) -> str:
+        """Make the id for one :meth:`claim`."""
+        return new_claim_id(self._clock())
+
+    async def claim(
+        self, claim_id: str, *, max_payloads: int, max_bytes: int, again: bool = False
+    ) -> Claim | None:
+        """Move payloads from the queue into the claim ``claim_id``; None when there are none.
+
+        Args:
+            claim_id: from :meth:`new_id`; used for one claim only.
+            max_payloads: at most so many payloads.
+            max_bytes: at most so many bytes of payload, but at least one payload.
+            again: the reply to the first call was lost: return what that call claimed,
+                if anything, and claim nothing new.
+        """
+        payloads = await self._scripts.claim(
+            self.redis,
+            [self.queue, self.claims_key, self.deliveries_key, self.claim_key(claim_id)],
+            [claim_id, max_payloads, max_bytes, self._lease_ms, "again" if again else "new"],
+        )
+        if not payloads:
+            return None
+        return Claim(claim_id, payloads, delivery=1, received_at=self._clock())
+
+    async def renew(self, leases: Sequence[tuple[str, int]]) -> list[str]:
+        """Extend the leases of (claim id, delivery) pairs; return the ids that were lost."""
+        lost = await self._scripts.renew(
+            self.redis, [self.claims_key, self.deliveries_key], [self._lease_ms, *_flat(leases)]
+        )
+        return [i.decode() for i in lost]
+
+    async def expired(self, *, held: Container[str]) -> list[str]:
+        """Return ids of claims, other than those held, whose lease has run out."""
+        seconds, micros = await self.redis.time()
+        now = seconds * 1000 + micros // 1000
+        ids = await self.redis.zrangebyscore(self.claims_key, "-inf", now, 0, 1000)
+        return [i for i in (raw.decode() for raw in ids) if i not in held]
+
+    async def recover(self, candidates: Sequence[str]) -> Claim | None:
+        """Take over the first of the candidates that is expired; None when none is.
+
+        The claim keeps its id. It has no payloads when its list was removed by
+        somebody else (an eviction, a DEL by hand).
+        """
+        candidates = candidates[:_CANDIDATES]
+        reply = await self._scripts.recover(
+            self.redis,
+            [self.claims_key, self.deliveries_key, *map(self.claim_key, candidates)],
+            [self._lease_ms, *candidates],
+        )
+        if not reply:
+            return None
+        claim_id, delivery, *payloads = reply
+        return Claim(
+            claim_id.decode(), payloads, delivery=int(delivery), received_at=self._clock()
+        )
+
+    async def ack(self, claim_ids: Sequence[str], message: bytes = b"") -> int:
+        """Drop committed claims and publish ``message`` on :attr:`channel`; return how many."""
+        dropped = await self._scripts.ack(
+            self.redis,
+            [self.claims_key, self.deliveries_key, *map(self.claim_key, claim_ids)],
+            [self.channel, message, *claim_ids],
+        )
+        return int(dropped)
+
+    async def release(self, leases: Sequence[tuple[str, int]]) -> int:
+        """End the leases of (claim id, delivery) pairs now; return how many were ended."""
+        released = await self._scripts.release(
+            self.redis, [self.claims_key, self.deliveries_key], _flat(leases)
+        )
+        return int(released)
+
+    async def reissue(self, claim: Claim) -> Claim | None:
+        """Give the claim's payloads a fresh id (see ``reissue.lua``); None when it is gone."""
+        fresh = self.new_id()
+        moved = await self._scripts.reissue(
+            self.redis,
+            [
+                self.claims_key,
+                self.deliveries_key,
+                self.claim_key(claim.id),
+                self.claim_key(fresh),
+            ],
+            [claim.id, fresh, self._lease_ms],
+        )
+        if not moved:
+            return None
+        return Claim(fresh, claim.payloads, delivery=1, received_at=claim.received_at)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until the queue is not empty, at most ``seconds``; return whether it is not.
+
+        BLMOVE from the head of the queue to the head of the queue blocks until there is
+        a payload and then changes nothing: no polling, and no payload ever leaves the
+        list. Every waiting worker is woken by one payload.
+        """
+        try:
+            moved = await self.redis.blmove(
+                self.queue, self.queue, timeout=seconds, src="LEFT", dest="LEFT"
+            )
+        except OutOfMemoryError:  # BLMOVE is refused at maxmemory, claim.lua is not
+            await asyncio.sleep(min(seconds, _OOM_POLL_SECONDS))
+            return bool(await self.redis.llen(self.queue))
+        return moved is not None
+
+    async def depth(self) -> tuple[int, int]:
+        """Return (payloads in the queue, open claims)."""
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.llen(self.queue)
+        pipe.zcard(self.claims_key)
+        queued, claimed = await pipe.execute()
+        return int(queued), int(claimed)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.redis.aclose()
+
+
+def _flat(leases: Sequence[tuple[str, int]]) -> list[str | int]:
+    return [part for lease in leases for part in lease]

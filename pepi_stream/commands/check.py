@@ -1,0 +1,179 @@
+"""``check``: the settings in force, and whether both servers are fit for them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Literal, NamedTuple
+
+import aiomysql
+import click
+from redis.asyncio import Redis
+
+from pepi_stream.claims import ClaimStore, connect_redis
+from pepi_stream.claims.failures import redis_failure
+from pepi_stream.commands.base import PepiCommand
+from pepi_stream.errors import PepiError
+from pepi_stream.settings import Settings, describe
+from pepi_stream.sink import Schema, connect
+from pepi_stream.sink.connection import fetch
+from pepi_stream.sink.failures import mysql_failure
+
+_REDIS_NEEDED = (6, 2)
+_SMALL_PACKET = 4 * 2**20
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at, and what to do about it when it is not well."""
+
+    level: Literal["ok", "warn", "fail"]
+    what: str
+    remedy: str = ""
+
+
+class check(PepiCommand):
+    """Show the settings in force (secrets hidden), look at both servers, say what to fix.
+
+    Exit code 0 when a worker can run, 1 when something must be fixed first.
+    """
+
+    async def run(self, **kwargs: Any) -> int:
+        """Print settings and findings."""
+        for name, value, origin in describe(self.settings):
+            click.echo(f"{name} = {value}  ({origin})")
+        click.echo()
+        failed = False
+        for look in (redis_findings, mysql_findings):
+            async for finding in look(self.settings):
+                failed |= finding.level == "fail"
+                remedy = f": {finding.remedy}" if finding.remedy else ""
+                click.echo(f"{finding.level:<4} {finding.what}{remedy}")
+        return 1 if failed else 0
+
+
+async def redis_findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at Redis: version, persistence, eviction, and the keys of the queue."""
+    redis = connect_redis(settings.redis)
+    store = ClaimStore(
+        redis, queue=settings.source.queue, lease_seconds=settings.source.lease_seconds
+    )
+    try:
+        async for finding in _redis(redis, store):
+            yield finding
+    except Exception as exc:
+        try:
+            failure: Exception = redis_failure(exc, "looking at Redis")
+        except Exception:
+            raise exc from None
+        yield Finding("fail", str(failure))
+    finally:
+        await redis.aclose()
+
+
+async def _redis(redis: Redis, store: ClaimStore) -> AsyncIterator[Finding]:
+    info: dict[str, Any] = await redis.info()
+    version = tuple(int(n) for n in str(info["redis_version"]).split(".")[:2])
+    if version < _REDIS_NEEDED:
+        yield Finding(
+            "fail", f"Redis {info['redis_version']}", "6.2 or later is needed (BLMOVE)"
+        )
+    else:
+        yield Finding("ok", f"Redis {info['redis_version']} answers")
+    if info.get("role") != "master":
+        yield Finding("fail", "this Redis is a replica", "point REDIS_URL at the primary")
+    if info.get("aof_enabled"):
+        yield Finding("ok", "Redis keeps an append-only file")
+    else:
+        yield Finding(
+            "warn",
+            "Redis keeps no append-only file",
+            "a crash loses queued payloads and open claims; CONFIG SET appendonly yes",
+        )
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy == "noeviction":
+        yield Finding("ok", "Redis evicts nothing (noeviction)")
+    else:
+        yield Finding(
+            "fail",
+            f"Redis may evict the queue and its claims (maxmemory-policy {policy})",
+            "CONFIG SET maxmemory-policy noeviction",
+        )
+    for key, kind in (
+        (store.queue, b"list"),
+        (store.claims_key, b"zset"),
+        (store.deliveries_key, b"hash"),
+    ):
+        found = await redis.type(key)
+        if found not in (kind, b"none"):
+            yield Finding(
+                "fail",
+                f"key {key} is a {found.decode()}, not a {kind.decode()}",
+                "choose another source.queue, or remove the key",
+            )
+    queued, claimed = await store.depth()
+    yield Finding("ok", f"queue {store.queue}: {queued} payloads, {claimed} open claims")
+
+
+async def mysql_findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at MySQL: version, durability, limits, and the tables."""
+    try:
+        conn = await connect(settings.database)
+    except PepiError as exc:
+        yield Finding("fail", str(exc))
+        return
+    try:
+        async for finding in _mysql(conn, settings):
+            yield finding
+    except Exception as exc:
+        yield Finding("fail", str(mysql_failure(exc, "looking at MySQL")))
+    finally:
+        conn.close()
+
+
+async def _mysql(conn: aiomysql.Connection, settings: Settings) -> AsyncIterator[Finding]:
+    [(version, packet, durable, read_only)] = await fetch(
+        conn,
+        "SELECT VERSION(), @@max_allowed_packet, @@innodb_flush_log_at_trx_commit, @@read_only",
+    )
+    yield Finding("ok", f"MySQL {version} answers")
+    if read_only:
+        yield Finding("warn", "MySQL is read-only", "point DATABASE_URL at the primary")
+    if durable == 1:
+        yield Finding("ok", "commits are durable (innodb_flush_log_at_trx_commit = 1)")
+    else:
+        yield Finding(
+            "warn",
+            f"a crash of MySQL loses acked events (innodb_flush_log_at_trx_commit = {durable})",
+            "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
+        )
+    if packet < _SMALL_PACKET:
+        yield Finding(
+            "warn",
+            f"max_allowed_packet is {packet} bytes",
+            "statements are cut to it; SET GLOBAL max_allowed_packet = 67108864",
+        )
+    for table, columns in Schema.from_settings(settings).tables().items():
+        yield await _table(conn, table, columns)
+
+
+async def _table(conn: aiomysql.Connection, table: str, columns: list[str]) -> Finding:
+    rows = await fetch(
+        conn,
+        "SELECT ENGINE FROM information_schema.TABLES "
+        f"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}'",
+    )
+    if not rows:
+        return Finding("fail", f"table {table} does not exist", "faust -A pepi_stream migrate")
+    if str(rows[0][0]).lower() != "innodb":
+        return Finding(
+            "fail",
+            f"table {table} is {rows[0][0]}, which has no transactions",
+            f"ALTER TABLE {table} ENGINE=InnoDB",
+        )
+    there = {str(row[0]).lower() for row in await fetch(conn, f"SHOW COLUMNS FROM `{table}`")}
+    if missing := [c for c in columns if c.lower() not in there]:
+        return Finding(
+            "fail",
+            f"table {table} has no column {', '.join(missing)}",
+            "ALTER it, or correct sink.columns or windows",
+        )
+    return Finding("ok", f"table {table}")

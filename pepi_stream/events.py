@@ -1,0 +1,149 @@
+"""The canonical event, and the batch: the unit on every channel, one list per column.
+
+A batch is columnar because nothing downstream looks at one event: enrichers memoise by
+distinct value, windows count tuples of columns, the sink renders columns to SQL.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from pepi_stream.claims.claim import Claim
+
+#: Canonical event names. A provider's name that maps to none of them becomes ``other``
+#: and is kept in ``reason``; the format ``plain`` keeps the producer's own names.
+EVENT_NAMES: Final = frozenset(
+    "queued sent delivered deferred dropped bounced opened clicked complained "
+    "unsubscribed subscribed other".split()
+)
+
+#: The last millisecond that DATETIME(3) holds: 9999-12-31 23:59:59.999 UTC.
+MAX_EPOCH_MS: Final = 253_402_300_799_999
+
+
+class Event(msgspec.Struct, gc=False, kw_only=True):
+    """One canonical event: what a format makes of a payload.
+
+    Attributes:
+        event_name: one of :data:`EVENT_NAMES` (``plain``: any name).
+        occurred_at: when it happened, in ms since 1970 UTC; None takes the time at
+            which the worker received it.
+        id: the provider's message id.
+        recipient: e-mail address as the provider sent it.
+        campaign: tag, category or campaign.
+        ip: address of the reader, where the provider tells.
+        user_agent: of the reader.
+        url: the link that was clicked.
+        reason: the provider's or the mail server's own words.
+        bounce_class: the provider's verdict, where it gives one.
+        is_machine: the provider's verdict on opens and clicks, where it gives one.
+        esp: name of the provider.
+        event_uid: what makes a provider's repeat of the same event recognisable.
+    """
+
+    event_name: str
+    occurred_at: int | None = None
+    id: str | None = None
+    recipient: str | None = None
+    campaign: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    url: str | None = None
+    reason: str | None = None
+    bounce_class: str | None = None
+    is_machine: bool | None = None
+    esp: str | None = None
+    event_uid: str | None = None
+
+
+EVENT_FIELDS: Final = Event.__struct_fields__
+
+#: A column of a batch: one value an event, in event order.
+Column = Sequence[Any]
+
+
+class DeadLetter(msgspec.Struct, gc=False, frozen=True):
+    """A record that became no row, whole, with the reason.
+
+    Attributes:
+        position: index of its payload in the claim.
+        element: index in that payload's array; None when it is the whole payload.
+        payload: the record's bytes, unchanged.
+        reason: why, for a person to read.
+    """
+
+    position: int
+    element: int | None
+    payload: bytes
+    reason: str
+
+
+#: Where an event came from: (index of the payload, index in the payload's array or None).
+Origin = tuple[int, int | None]
+
+
+class Batch:
+    """The events of one claim, on their way to the sink.
+
+    Attributes:
+        claim: the claim that it settles.
+        format: name of the format that decoded it.
+        columns: name -> one value an event. Formats fill the fields of :class:`Event`,
+            enrichers add theirs; a name that is missing reads as all None.
+        origins: where each event came from; None when event i is payload i, whole.
+        dead: records that became no row.
+        counts: window name -> key (window start in epoch seconds, dimension values) -> events.
+    """
+
+    __slots__ = ("claim", "columns", "counts", "dead", "format", "origins", "size")
+
+    def __init__(
+        self,
+        claim: Claim,
+        *,
+        format: str,
+        size: int,
+        columns: dict[str, Column],
+        origins: Sequence[Origin] | None = None,
+        dead: list[DeadLetter] | None = None,
+    ) -> None:
+        self.claim = claim
+        self.format = format
+        self.size = size
+        self.columns = columns
+        self.origins = origins
+        self.dead = dead if dead is not None else []
+        self.counts: dict[str, Counter[tuple[Any, ...]]] = {}
+
+    def __len__(self) -> int:
+        return self.size
+
+    def column(self, name: str) -> Column:
+        """Return the column, all None when nobody filled it."""
+        column = self.columns.get(name)
+        return column if column is not None else (None,) * self.size
+
+    def origin(self, index: int) -> Origin:
+        """Return where event ``index`` came from."""
+        return self.origins[index] if self.origins is not None else (index, None)
+
+    def keep(self, indexes: Sequence[int]) -> Batch:
+        """Return a batch of only these events, in this order, with the same dead letters.
+
+        Window counts are not carried over: they are the sum of the events that stay.
+        """
+        return Batch(
+            self.claim,
+            format=self.format,
+            size=len(indexes),
+            columns={name: [c[i] for i in indexes] for name, c in self.columns.items()},
+            origins=[self.origin(i) for i in indexes],
+            dead=list(self.dead),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Batch of {self.size} events, {len(self.dead)} dead, of {self.claim!r}>"

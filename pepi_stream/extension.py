@@ -1,0 +1,32 @@
+"""Loads what a user names in the configuration as ``module:attr``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pepi_stream.errors import ConfigError
+
+
+def load_attr(name: str, setting: str) -> Any:
+    """Return the attribute that ``module:attr`` names.
+
+    Args:
+        name: ``package.module:attr``.
+        setting: the setting that names it, for the message.
+
+    Raises:
+        ConfigError: the module cannot be imported, or has no such attribute.
+    """
+    module_name, _, attr = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as exc:
+        raise ConfigError(
+            f"{setting}: cannot import {module_name!r} ({type(exc).__name__}: {exc}); "
+            "is its package installed, or its folder on PYTHONPATH?"
+        ) from exc
+    try:
+        return getattr(module, attr)
+    except AttributeError:
+        raise ConfigError(f"{setting}: module {module_name!r} has no {attr!r}") from None

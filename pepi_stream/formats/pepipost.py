@@ -1,0 +1,93 @@
+"""Pepipost (Netcore) webhook events.
+
+Source: Pepipost's webhook documentation ("Events and attributes"). A payload is one object
+or an array of up to 1,000. Newer accounts send numbers, older ones send every value as a
+string; older fields ``RCPTID`` and ``CLIENTID`` are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pepi_stream.events import Column
+from pepi_stream.formats.base import JsonFormat, epoch_ms
+
+_NAMES = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "dropped": "dropped",
+    "bounced": "bounced",
+    "opened": "opened",
+    "clicked": "clicked",
+    "unsubscribed": "unsubscribed",
+    "invalid": "dropped",
+    "spam": "complained",
+    "abuse": "complained",
+}
+
+
+class PepipostRecord(
+    msgspec.Struct,
+    gc=False,
+    rename={
+        "event": "EVENT",
+        "id": "TRANSID",
+        "recipient": "EMAIL",
+        "timestamp": "TIMESTAMP",
+        "user_agent": "USERAGENT",
+        "tags": "TAGS",
+        "url": "URL",
+        "ip": "IPADDRESS",
+        "response": "RESPONSE",
+        "bounce_type": "BOUNCE_TYPE",
+        "bounce_reason": "BOUNCE_REASON",
+    },
+):
+    """One webhook event as Pepipost sends it."""
+
+    event: str
+    id: int | str
+    recipient: str
+    timestamp: int | str | float
+    user_agent: str | None = None
+    tags: str | None = None
+    url: str | None = None
+    ip: str | None = None
+    response: str | None = None
+    bounce_type: str | None = None
+    bounce_reason: str | None = None
+
+
+class PepipostFormat(JsonFormat[PepipostRecord]):
+    """``pepipost``, the default format."""
+
+    name = "pepipost"
+    record = PepipostRecord
+
+    def columns(self, records: Sequence[PepipostRecord]) -> dict[str, Column]:
+        """Turn records into columns; an unknown EVENT becomes ``other``, its name the reason."""
+        own_names = [r.event for r in records]
+        names = {name: _NAMES.get(name.lower(), "other") for name in set(own_names)}
+        reasons = [r.bounce_reason or r.response or None for r in records]
+        if "other" in names.values():
+            reasons = [
+                own if names[own] == "other" else reason
+                for own, reason in zip(own_names, reasons, strict=True)
+            ]
+        ids = [str(r.id) for r in records]
+        urls = [r.url or None for r in records]
+        timestamps = [r.timestamp for r in records]
+        return {
+            "event_name": [names[own] for own in own_names],
+            "id": ids,
+            "recipient": [r.recipient for r in records],
+            "occurred_at": epoch_ms(timestamps, "TIMESTAMP"),
+            "campaign": [r.tags or None for r in records],
+            "url": urls,
+            "ip": [r.ip or None for r in records],
+            "user_agent": [r.user_agent or None for r in records],
+            "reason": reasons,
+            "esp": ("pepipost",) * len(records),
+        }

@@ -1,0 +1,71 @@
+"""``plain``: one flat object whose fields are the columns' own names.
+
+The article's ``{"id": 1, "event_name": "sent"}`` is enough. The producer's event names are
+kept as they are. ``ts`` or ``timestamp`` is in seconds since 1970; without one the event
+takes the time at which the worker received it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pepi_stream.events import Column
+from pepi_stream.formats.base import FormatError, JsonFormat, epoch_ms
+
+_SAME_NAME = ("ip", "user_agent", "url", "reason", "bounce_class", "is_machine", "esp", "event_uid")
+
+
+class PlainRecord(msgspec.Struct, gc=False):
+    """One flat event."""
+
+    event_name: str | None = None
+    event: str | None = None
+    id: int | str | None = None
+    recipient: str | None = None
+    email: str | None = None
+    ts: int | float | str | None = None
+    timestamp: int | float | str | None = None
+    campaign: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    url: str | None = None
+    reason: str | None = None
+    bounce_class: str | None = None
+    is_machine: bool | None = None
+    esp: str | None = None
+    event_uid: str | None = None
+
+
+class PlainFormat(JsonFormat[PlainRecord]):
+    """``plain``, for producers of one's own."""
+
+    name = "plain"
+    record = PlainRecord
+
+    def columns(self, records: Sequence[PlainRecord]) -> dict[str, Column]:
+        """Turn records into columns; fields that nobody sent stay away."""
+        names = [r.event_name if r.event_name is not None else r.event for r in records]
+        if None in names:
+            raise FormatError("field event_name (or event) is missing")
+        columns: dict[str, Column] = {
+            "event_name": names,
+            "id": [r.id if r.id is None else str(r.id) for r in records],
+            "recipient": [r.recipient if r.recipient is not None else r.email for r in records],
+            "campaign": [r.campaign for r in records],
+            "occurred_at": _occurred_at(records),
+        }
+        for field in _SAME_NAME:
+            values = [getattr(r, field) for r in records]
+            if values.count(None) < len(values):
+                columns[field] = values
+        return columns
+
+
+def _occurred_at(records: Sequence[PlainRecord]) -> list[int | None]:
+    stamps = [r.ts if r.ts is not None else r.timestamp for r in records]
+    if None not in stamps:
+        return list(epoch_ms(stamps, "ts"))
+    known = iter(epoch_ms([s for s in stamps if s is not None], "ts"))
+    return [None if s is None else next(known) for s in stamps]

@@ -1,0 +1,133 @@
+"""From a claim to a batch: decode, enrich, count. Pure: no I/O, no clock, no event loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from pepi_stream.claims.claim import Claim
+from pepi_stream.enrich import Enricher, load_enricher
+from pepi_stream.events import Batch, Column, DeadLetter, Origin
+from pepi_stream.formats import Format, load_format
+from pepi_stream.formats.base import reason_of
+from pepi_stream.settings import Settings
+from pepi_stream.windows import Window, count_windows
+
+logger = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """The steps that a claim goes through before the sink.
+
+    Args:
+        format: decodes the payloads.
+        enrichers: called in order; each sees the columns of those before it.
+        windows: what is counted.
+    """
+
+    def __init__(
+        self, format: Format, enrichers: Sequence[Enricher], windows: Sequence[Window]
+    ) -> None:
+        self.format = format
+        self.enrichers = enrichers
+        self.windows = windows
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Pipeline:
+        """Build the configured pipeline; raises ConfigError for a name nobody knows."""
+        return cls(
+            load_format(settings.source.format),
+            [load_enricher(name) for name in settings.enrich.enrichers],
+            [Window(name, window) for name, window in settings.windows.items()],
+        )
+
+    def enrich(self, claim: Claim) -> Batch:
+        """Decode and enrich a claim.
+
+        Never raises for what a payload holds: when a step fails on the whole claim, it is
+        taken record by record, and what still fails is a dead letter.
+        """
+        try:
+            return self._enrich(claim, claim.payloads)
+        except Exception:
+            logger.exception("%r failed as a whole; taking it record by record", claim)
+            return self.enrich_each(claim)
+
+    def count(self, batch: Batch) -> Batch:
+        """Count the batch's events in every window; returns the same batch."""
+        count_windows(self.windows, batch)
+        return batch
+
+    def enrich_each(self, claim: Claim) -> Batch:
+        """Decode and enrich a claim one payload at a time."""
+        parts = [self.enrich_one(claim, position) for position in range(len(claim.payloads))]
+        return join(claim, self.format.name, parts)
+
+    def enrich_one(self, claim: Claim, position: int) -> Batch:
+        """Decode and enrich one payload of a claim; what it raises makes a dead letter."""
+        payload = claim.payloads[position]
+        try:
+            batch = self._enrich(claim, [payload])
+        except Exception as exc:
+            return self.refuse(claim, position, reason_of(exc))
+        batch.origins = [(position, batch.origin(i)[1]) for i in range(len(batch))]
+        batch.dead = [
+            DeadLetter(position, d.element, d.payload, d.reason) for d in batch.dead
+        ]
+        return batch
+
+    def refuse(self, claim: Claim, position: int, reason: str) -> Batch:
+        """Return a batch of no events and one dead letter: the payload at ``position``."""
+        dead = DeadLetter(position, None, claim.payloads[position], reason)
+        return Batch(claim, format=self.format.name, size=0, columns={}, dead=[dead])
+
+    def dead_letter(self, batch: Batch, index: int, reason: str) -> DeadLetter:
+        """Return the record behind event ``index``, whole, as a dead letter."""
+        position, element = batch.origin(index)
+        payload = batch.claim.payloads[position]
+        if element is not None:
+            payload = self.format.element(payload, element)
+        return DeadLetter(position, element, payload, reason)
+
+    def _enrich(self, claim: Claim, payloads: Sequence[bytes]) -> Batch:
+        decoded = self.format.decode(payloads)
+        columns = decoded.columns
+        occurred = columns.get("occurred_at") or (None,) * decoded.size
+        if None in occurred:
+            columns["occurred_at"] = [
+                claim.received_at if ms is None else ms for ms in occurred
+            ]
+        batch = Batch(
+            claim,
+            format=self.format.name,
+            size=decoded.size,
+            columns=columns,
+            origins=decoded.origins,
+            dead=decoded.dead,
+        )
+        for enricher in self.enrichers:
+            for name, column in enricher(batch).items():
+                if len(column) != batch.size:
+                    raise ValueError(
+                        f"enricher {enricher!r} returned {len(column)} values of {name!r} "
+                        f"for {batch.size} events"
+                    )
+                columns[name] = column
+        return batch
+
+
+def join(claim: Claim, format: str, parts: Sequence[Batch]) -> Batch:
+    """Join batches of the same claim, in order."""
+    names = {name for part in parts for name in part.columns}
+    columns: dict[str, Column] = {
+        name: [value for part in parts for value in part.column(name)] for name in names
+    }
+    origins: list[Origin] = [part.origin(i) for part in parts for i in range(len(part))]
+    return Batch(
+        claim,
+        format=format,
+        size=len(origins),
+        columns=columns,
+        origins=origins,
+        dead=[letter for part in parts for letter in part.dead],
+    )

@@ -1,0 +1,164 @@
+"""Delivery: the source and the sink of one worker, started and drained as one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from mode import Service
+
+from pepi_stream.claims import Claim, ClaimStore, connect_redis
+from pepi_stream.errors import PepiError, TransientError
+from pepi_stream.events import Batch
+from pepi_stream.outcome import Outcome
+from pepi_stream.pipeline import Pipeline, join
+from pepi_stream.settings import Settings
+from pepi_stream.sink import Sink
+from pepi_stream.source import RedisSource
+
+logger = logging.getLogger(__name__)
+
+_PRUNE_SECONDS = 600.0
+
+
+class Delivery(Service):
+    """Owns what one worker holds: its claims, its buffer, its connections.
+
+    Claims leave through ``deliver`` (into the first channel); batches come back through
+    :meth:`accept` (from the last agent); acks go from the sink to the source.
+
+    Args:
+        settings: all of them.
+        pipeline: what the agents do to a claim.
+        deliver: puts a claim on the first channel.
+        subscribed: waits until the agents listen to their channels.
+        on_failure: called once with the error that ends this worker.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        *,
+        deliver: Callable[[Claim], Awaitable[None]],
+        subscribed: Callable[[], Awaitable[None]],
+        on_failure: Callable[[PepiError], None],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.settings = settings
+        self.pipeline = pipeline
+        self.store = ClaimStore(
+            connect_redis(settings.redis),
+            queue=settings.source.queue,
+            lease_seconds=settings.source.lease_seconds,
+        )
+        self.source = RedisSource(self.store, settings, deliver=deliver)
+        self.sink = Sink(
+            settings, pipeline, on_commit=self._committed, starved=self.source.starved
+        )
+        self.rows = 0
+        self.dead = 0
+        self._subscribed = subscribed
+        self._on_failure = on_failure
+        self._failure: PepiError | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self._claiming: asyncio.Task[None] | None = None
+
+    async def enrich(self, claim: Claim) -> Batch:
+        """Decode and enrich a claim; one that keeps killing workers is taken apart."""
+        if claim.delivery <= self.settings.source.max_deliveries:
+            return self.pipeline.enrich(claim)
+        logger.error("%r keeps coming back; taking it record by record", claim)
+        parts = []
+        async for position, killer in self.source.suspects(claim):
+            if killer:
+                reason = f"a worker died over this record (delivery {claim.delivery})"
+                parts.append(self.pipeline.refuse(claim, position, reason))
+            else:
+                parts.append(self.pipeline.enrich_one(claim, position))
+        return join(claim, self.pipeline.format.name, parts)
+
+    def accept(self, batch: Batch) -> None:
+        """Take a counted batch into the sink."""
+        self.sink.accept(batch)
+
+    async def on_start(self) -> None:
+        """Start claiming once the agents listen and MySQL has the tables."""
+        self._running = [asyncio.ensure_future(self._guard(self._run()))]
+
+    async def on_stop(self) -> None:
+        """Stop claiming, flush, ack what is committed, release the rest."""
+        self.source.quiet()
+        if self._failure is None:
+            try:
+                async with asyncio.timeout(self.settings.worker.drain_seconds):
+                    if self._claiming is not None:
+                        await asyncio.wait([self._claiming])
+                    await self.source.drained()
+            except TimeoutError:
+                logger.warning(
+                    "%d claims are not committed after worker.drain_seconds (%g s)",
+                    self.source.held.uncommitted,
+                    self.settings.worker.drain_seconds,
+                )
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        released = await self.source.release()
+        logger.info(
+            "stopped: %d rows and %d dead letters committed, %d claims released",
+            self.rows,
+            self.dead,
+            released,
+        )
+        await self.store.close()
+
+    async def _run(self) -> None:
+        await self._subscribed()
+        await self.sink.ready()
+        self._spawn(self.source.ack_forever())
+        self._spawn(self.source.renew_forever())
+        self._spawn(self._prune_forever())
+        for _ in range(self.settings.sink.connections):
+            self._spawn(self.sink.write_forever())
+        if not self.should_stop:
+            self._claiming = self._spawn(self.source.claim_forever())
+            logger.info("draining the list %r", self.settings.source.queue)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(self._guard(work))
+        self._running.append(task)
+        return task
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a task; an error that retrying cannot mend ends the worker, with one line."""
+        try:
+            await work
+        except Exception as exc:
+            if isinstance(exc, PepiError):
+                failure = exc
+                logger.critical("%s", exc)
+            else:
+                failure = PepiError(f"a bug in pepi_stream: {exc!r}")
+                logger.critical("%s", failure, exc_info=exc)
+            if self._failure is None:
+                self._failure = failure
+                self._on_failure(failure)
+
+    async def _prune_forever(self) -> None:
+        while True:
+            try:
+                pruned = await self.sink.prune()
+                if pruned:
+                    logger.info("pruned %d old claims from the ledger", pruned)
+            except TransientError as exc:
+                logger.warning("%s; trying again later", exc)
+            await asyncio.sleep(_PRUNE_SECONDS)
+
+    def _committed(self, outcome: Outcome) -> None:
+        self.rows += outcome.rows
+        self.dead += outcome.dead
+        self.source.settled(outcome)

@@ -1,0 +1,64 @@
+"""Connections to MySQL or MariaDB, with the session that the sink relies on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiomysql
+
+from pepi_stream.settings import DatabaseSettings
+from pepi_stream.sink.failures import mysql_failure
+
+# Strict, so that a value that does not fit is an error and not a silent cut;
+# without NO_BACKSLASH_ESCAPES, on which the escaping rests; UTC, because that is what the
+# literals are in; READ COMMITTED, because upserts of window rows then take no gap locks.
+_SESSION = (
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait}"
+)
+_ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
+
+async def connect(settings: DatabaseSettings) -> aiomysql.Connection:
+    """Open a connection with the sink's session settings.
+
+    Raises:
+        TransientError: the server cannot be reached now.
+        FatalError: it refuses us: wrong password, no such database.
+    """
+    return await _connect(settings, settings.connect_args())
+
+
+async def connect_without_database(settings: DatabaseSettings) -> aiomysql.Connection:
+    """Open a connection to the server, whether or not the database exists yet."""
+    return await _connect(settings, settings.connect_args() | {"db": None})
+
+
+async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql.Connection:
+    try:
+        async with asyncio.timeout(settings.timeout_seconds):
+            conn = await aiomysql.connect(
+                **args,
+                charset="utf8mb4",
+                autocommit=True,  # transactions are opened with BEGIN
+                connect_timeout=settings.timeout_seconds,
+                program_name="pepi_stream",
+            )
+            try:
+                await conn.query(_SESSION.format(lock_wait=settings.lock_wait_seconds))
+                await conn.query(_ISOLATION)
+            except BaseException:
+                conn.close()
+                raise
+    except Exception as exc:
+        where = args["unix_socket"] or f"{args['host']}:{args['port']}"
+        raise mysql_failure(exc, f"connecting to {where}") from exc
+    return conn
+
+
+async def fetch(conn: aiomysql.Connection, sql: str) -> list[tuple[Any, ...]]:
+    """Run a query and return its rows."""
+    async with conn.cursor() as cursor:
+        await cursor.execute(sql)
+        return list(await cursor.fetchall())

@@ -1,0 +1,115 @@
+"""The sink's SQL, as bytes ready to send: every statement of the transaction is here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from pepi_stream.claims.claim import Claim
+from pepi_stream.events import DeadLetter
+from pepi_stream.sink.literals import quote, quote_bytes
+from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
+from pepi_stream.windows import Window, WindowKey
+
+_LEDGER_HEAD = f"INSERT INTO `{LEDGER}` (`claim_id`, `payloads`, `digest`) VALUES "
+_DEAD_HEAD = (
+    f"INSERT INTO `{DEAD_LETTERS}` "
+    "(`claim_id`, `position`, `element`, `part`, `reason`, `format`, `payload`) VALUES "
+)
+
+#: Room left in a packet for a statement's head and the protocol's own bytes.
+PACKET_RESERVE = 4096
+
+
+def insert_ledger(claims: Iterable[Claim]) -> bytes:
+    """Return the INSERT of claims into the ledger."""
+    return (
+        _LEDGER_HEAD
+        + ",".join(f"(X'{c.key.hex()}',{len(c.payloads)},X'{c.digest.hex()}')" for c in claims)
+    ).encode()
+
+
+def select_ledger(claims: Iterable[Claim]) -> str:
+    """Return the query for (claim_id, payloads, digest) of those claims that are known."""
+    ids = ",".join(f"X'{c.key.hex()}'" for c in claims)
+    return f"SELECT `claim_id`, `payloads`, `digest` FROM `{LEDGER}` WHERE `claim_id` IN ({ids})"
+
+
+def prune_ledger(before: bytes, limit: int) -> bytes:
+    """Return the DELETE of at most ``limit`` claims with ids below ``before``, oldest first."""
+    return (
+        f"DELETE FROM `{LEDGER}` WHERE `claim_id` < X'{before.hex()}' "
+        f"ORDER BY `claim_id` LIMIT {limit}"
+    ).encode()
+
+
+def insert_head(table: str, names: Sequence[str]) -> str:
+    """Return the head of a multi-row INSERT."""
+    return f"INSERT INTO `{table}` ({', '.join(f'`{n}`' for n in names)}) VALUES "
+
+
+def insert_rows(head: str, rows: Sequence[str]) -> bytes:
+    """Return the INSERT of rendered rows.
+
+    Raises:
+        UnicodeEncodeError: a row holds a lone surrogate, which is no Unicode text.
+    """
+    return f"{head}({'),('.join(rows)})".encode()
+
+
+def insert_dead(
+    letters: Iterable[tuple[Claim, str, DeadLetter]], packet: int
+) -> Iterator[bytes]:
+    """Yield the INSERTs of dead letters, none longer than ``packet`` bytes.
+
+    A payload that does not fit in a packet is kept in several rows, ``part`` 0, 1, ...
+
+    Args:
+        letters: (claim, name of the format, dead letter).
+        packet: bytes of a statement, at most.
+    """
+    room = packet - PACKET_RESERVE
+    values: list[bytes] = []
+    size = 0
+    for claim, format, letter in letters:
+        element = "NULL" if letter.element is None else str(letter.element)
+        reason = quote(letter.reason.encode("utf-8", "replace").decode())
+        # Escaping doubles a payload at most, so half of the room always holds a part.
+        step = max(1, room // 2)
+        for part, start in enumerate(range(0, len(letter.payload) or 1, step)):
+            row = (
+                f"(X'{claim.key.hex()}',{letter.position},{element},{part},{reason},"
+                f"{quote(format)},"
+            ).encode() + quote_bytes(letter.payload[start : start + step]) + b")"
+            if values and size + len(row) > room:
+                yield _DEAD_HEAD.encode() + b",".join(values)
+                values, size = [], 0
+            values.append(row)
+            size += len(row) + 1
+    if values:
+        yield _DEAD_HEAD.encode() + b",".join(values)
+
+
+def upsert_window(window: Window, counts: Counter[WindowKey], packet: int) -> Iterator[bytes]:
+    """Yield the upserts of a window's counts, keys sorted, none longer than ``packet`` bytes.
+
+    Sorted, so that every connection locks the rows in the same order.
+    """
+    names = ["window_start", "dimensions", *window.by, "n"]
+    head = insert_head(window.table, names)
+    tail = " ON DUPLICATE KEY UPDATE `n` = `n` + VALUES(`n`)"
+    room = packet - PACKET_RESERVE
+    values: list[str] = []
+    size = 0
+    for start, digest, key in sorted((key.start, key.hash(), key) for key in counts):
+        by = "".join(f",{quote(value)}" for value in key.values)
+        row = f"('{datetime.fromtimestamp(start, UTC):%Y-%m-%d %H:%M:%S}',X'{digest.hex()}'{by},{counts[key]})"
+        # A character is at most four bytes of UTF-8.
+        if values and size + 4 * len(row) > room:
+            yield (head + ",".join(values) + tail).encode("utf-8", "replace")
+            values, size = [], 0
+        values.append(row)
+        size += 4 * len(row)
+    if values:
+        yield (head + ",".join(values) + tail).encode("utf-8", "replace")

@@ -1,0 +1,192 @@
+"""One flush is one transaction: ledger, rows, dead letters, window counts, COMMIT.
+
+The ledger's primary key is what makes a claim count once. Poison rows (that only MySQL can
+see) are found by bisection. That needs no savepoints: InnoDB undoes a failed statement as
+a whole and keeps the transaction (MySQL manual, "InnoDB Error Handling").
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+import aiomysql
+
+from pepi_stream.claims.claim import Claim
+from pepi_stream.errors import FatalError, PepiError, PoisonError, TransientError
+from pepi_stream.events import Batch
+from pepi_stream.outcome import Outcome
+from pepi_stream.pipeline import Pipeline
+from pepi_stream.sink import statements
+from pepi_stream.sink.connection import fetch
+from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
+from pepi_stream.sink.rows import Rendered
+from pepi_stream.sink.schema import Schema
+from pepi_stream.windows import WindowKey
+
+logger = logging.getLogger(__name__)
+
+
+class Transaction:
+    """Writes flushes over one connection.
+
+    Args:
+        conn: from :func:`pepi_stream.sink.connect`.
+        schema: the tables.
+        row_names: SQL columns that rendered rows fill.
+        pipeline: recounts the windows of a batch that lost poison rows.
+        packet: the server's max_allowed_packet in bytes.
+        max_bytes: bytes of one INSERT of rows, at most (unless one row is longer).
+    """
+
+    def __init__(
+        self,
+        conn: aiomysql.Connection,
+        *,
+        schema: Schema,
+        row_names: Sequence[str],
+        pipeline: Pipeline,
+        packet: int,
+        max_bytes: int,
+    ) -> None:
+        self.conn = conn
+        self._schema = schema
+        self._pipeline = pipeline
+        self._packet = packet
+        self._max_bytes = min(max_bytes, packet - statements.PACKET_RESERVE)
+        self._head = statements.insert_head(schema.table, row_names)
+
+    async def write(self, flush: Sequence[Rendered]) -> Outcome:
+        """Commit a flush.
+
+        Raises:
+            TransientError: nothing is known to be committed; write the same flush again.
+                The connection may be unusable.
+            FatalError: retrying cannot help; nothing was committed.
+        """
+        try:
+            await self.conn.query(b"BEGIN")
+            outcome = await self._write(flush)
+            await self.conn.query(b"COMMIT")
+        except Exception as exc:
+            await self._rollback()
+            if isinstance(exc, PepiError):
+                raise
+            failure = mysql_failure(exc, f"writing {len(flush)} claims")
+            if isinstance(failure, PoisonError):
+                # Not in the event rows, so by a trigger on, or a changed, table of ours.
+                failure = FatalError(str(failure))
+            raise failure from exc
+        except BaseException:
+            self.conn.close()  # cancelled in mid-statement: the protocol is out of step
+            raise
+        return outcome
+
+    async def _rollback(self) -> None:
+        try:
+            await self.conn.query(b"ROLLBACK")
+        except Exception:
+            self.conn.close()
+
+    async def _write(self, flush: Sequence[Rendered]) -> Outcome:
+        fresh, repeated, conflicts = await self._enter_ledger(flush)
+        rows = [row for rendered in fresh for row in rendered.rows]
+        refused: dict[int, str] = {}
+        if rows:
+            await self._insert(rows, 0, refused)
+        batches = self._without(fresh, refused) if refused else [r.batch for r in fresh]
+
+        letters = [(b.claim, b.format, letter) for b in batches for letter in b.dead]
+        for statement in statements.insert_dead(letters, self._packet):
+            await self.conn.query(statement)
+
+        counts: dict[str, Counter[WindowKey]] = {}
+        for window in self._schema.windows:
+            total: Counter[WindowKey] = Counter()
+            for batch in batches:
+                total.update(batch.counts[window.name])
+            counts[window.name] = total
+            for statement in statements.upsert_window(window, total, self._packet):
+                await self.conn.query(statement)
+        return Outcome(
+            [r.batch.claim for r in fresh],
+            repeated,
+            conflicts,
+            len(rows) - len(refused),
+            len(letters),
+            counts,
+        )
+
+    async def _enter_ledger(
+        self, flush: Sequence[Rendered]
+    ) -> tuple[list[Rendered], list[Claim], list[Claim]]:
+        """Insert the claim ids; return (fresh, repeated, conflicting) ones."""
+        fresh = list(flush)
+        repeated: list[Claim] = []
+        conflicts: list[Claim] = []
+        while fresh:
+            claims = [r.batch.claim for r in fresh]
+            try:
+                await self.conn.query(statements.insert_ledger(claims))
+                break
+            except aiomysql.IntegrityError as exc:
+                if exc.args[0] != DUPLICATE_KEY:
+                    raise
+            rows = await fetch(self.conn, statements.select_ledger(claims))
+            known = {key: (payloads, digest) for key, payloads, digest in rows}
+            if not known:
+                raise TransientError("the ledger refused claim ids that it does not hold")
+            for claim in claims:
+                if claim.key in known:
+                    same = known[claim.key] == (len(claim.payloads), claim.digest)
+                    (repeated if same else conflicts).append(claim)
+            fresh = [r for r in fresh if r.batch.claim.key not in known]
+        return fresh, repeated, conflicts
+
+    async def _insert(self, rows: Sequence[str], first: int, refused: dict[int, str]) -> None:
+        """Insert rows; put those that the server refuses into ``refused`` by index.
+
+        Args:
+            rows: rendered rows.
+            first: index of ``rows[0]`` in the flush.
+            refused: index in the flush -> the server's message.
+        """
+        try:
+            statement = statements.insert_rows(self._head, rows)
+            if len(statement) <= self._max_bytes or (
+                len(rows) == 1 and len(statement) < self._packet
+            ):
+                await self.conn.query(statement)
+                return
+            if len(rows) == 1:
+                raise PoisonError(
+                    f"a row of {len(statement)} bytes is above the server's "
+                    f"max_allowed_packet of {self._packet} bytes"
+                )
+        except Exception as exc:
+            failure = exc if isinstance(exc, PoisonError) else mysql_failure(exc, "inserting rows")
+            if not isinstance(failure, PoisonError):
+                raise
+            if len(rows) == 1:
+                refused[first] = failure.reason
+                return
+        middle = len(rows) // 2
+        await self._insert(rows[:middle], first, refused)
+        await self._insert(rows[middle:], first + middle, refused)
+
+    def _without(self, fresh: Sequence[Rendered], refused: dict[int, str]) -> list[Batch]:
+        """Return the batches without the refused rows, which become dead letters."""
+        batches: list[Batch] = []
+        first = 0
+        for rendered in fresh:
+            batch, size = rendered.batch, len(rendered.rows)
+            here = [i for i in range(size) if first + i in refused]
+            if here:
+                gone = set(here)
+                kept = batch.keep([i for i in range(size) if i not in gone])
+                kept.dead += [self._pipeline.dead_letter(batch, i, refused[first + i]) for i in here]
+                batch = self._pipeline.count(kept)
+            batches.append(batch)
+            first += size
+        return batches

@@ -1,0 +1,219 @@
+"""Sink: the buffer, and the writers that empty it, one connection each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import aiomysql
+
+from pepi_stream.backoff import Backoff
+from pepi_stream.claims.claim import first_claim_key
+from pepi_stream.errors import TransientError
+from pepi_stream.events import Batch
+from pepi_stream.outcome import Outcome
+from pepi_stream.pipeline import Pipeline
+from pepi_stream.settings import Settings
+from pepi_stream.sink import statements
+from pepi_stream.sink.buffer import SinkBuffer
+from pepi_stream.sink.connection import connect, fetch
+from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.sink.rows import Rendered, RowRenderer
+from pepi_stream.sink.schema import Schema
+from pepi_stream.sink.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+# A flush that takes so long is on a dead connection (a server that was stopped, a network
+# that drops packets); it is written again on a new one, and the ledger answers.
+_FLUSH_TIMEOUT_SECONDS = 120.0
+_PRUNE_ROWS = 1000
+
+
+class Sink:
+    """Buffers batches and commits them.
+
+    Args:
+        settings: sink and database settings.
+        pipeline: recounts windows when rows are refused.
+        on_commit: called after each COMMIT.
+        starved: tells that the source can claim nothing more until a flush ends, so
+            that waiting for a fuller buffer is in vain.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        *,
+        on_commit: Callable[[Outcome], None],
+        starved: Callable[[int], bool] = lambda claims: False,
+    ) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._on_commit = on_commit
+        self._starved = starved
+        self.schema = Schema.from_settings(settings)
+        self._renderer = RowRenderer(self.schema.columns)
+        self._buffer = SinkBuffer(
+            max_rows=settings.sink.max_rows,
+            max_bytes=settings.sink.max_bytes,
+            max_age_seconds=settings.sink.max_age_seconds,
+        )
+        self._changed = asyncio.Event()
+        self._writing = 0
+        self._connections: set[aiomysql.Connection] = set()
+
+    def accept(self, batch: Batch) -> None:
+        """Take in a batch that was decoded, enriched and counted."""
+        self._buffer.add(self._render(batch), time.monotonic())
+        self._changed.set()
+
+    def _render(self, batch: Batch) -> Rendered:
+        try:
+            return self._renderer.render(batch)
+        except Exception:
+            logger.exception("%r cannot be rendered as a whole; taking it event by event", batch)
+        rows: list[str] = []
+        good: list[int] = []
+        for index in range(len(batch)):
+            try:
+                rows += self._renderer.render(batch.keep([index])).rows
+                good.append(index)
+            except Exception as exc:
+                batch.dead.append(self._pipeline.dead_letter(batch, index, str(exc)))
+        kept = self._pipeline.count(batch.keep(good))
+        return Rendered(kept, rows)
+
+    async def ready(self) -> None:
+        """Wait until the server answers and has the tables.
+
+        Raises:
+            FatalError: it refuses us, or a table or column is missing.
+        """
+        backoff = self._new_backoff()
+        while True:
+            try:
+                transaction = await self._open()
+                try:
+                    await self._check_tables(transaction.conn)
+                finally:
+                    self._close(transaction)
+                return
+            except TransientError as exc:
+                await self._wait(backoff, exc)
+
+    async def write_forever(self) -> NoReturn:
+        """Flush whatever is due, over one connection; run one task per connection.
+
+        A flush that fails is written again, the same claims, until it is committed.
+
+        Raises:
+            FatalError: retrying cannot help; the flush stays uncommitted.
+        """
+        transaction: Transaction | None = None
+        backoff = self._new_backoff()
+        try:
+            while True:
+                flush = await self._next_flush()
+                try:
+                    while True:
+                        try:
+                            if transaction is None:
+                                transaction = await self._open()
+                            async with asyncio.timeout(_FLUSH_TIMEOUT_SECONDS):
+                                outcome = await transaction.write(flush)
+                            break
+                        except (TransientError, TimeoutError) as exc:
+                            if transaction is not None and transaction.conn.closed:
+                                self._close(transaction)
+                                transaction = None
+                            await self._wait(backoff, exc)
+                finally:
+                    self._writing -= len(flush)
+                if backoff.failures:
+                    logger.info("MySQL takes flushes again")
+                    backoff.reset()
+                self._on_commit(outcome)
+        finally:
+            if transaction is not None:
+                self._close(transaction)
+
+    async def prune(self) -> int:
+        """Delete ledger entries past the retention, in small chunks; return how many."""
+        days = self._settings.sink.ledger_retention_days
+        before = first_claim_key(int((time.time() - days * 86_400) * 1000))
+        pruned = 0
+        transaction = await self._open()
+        try:
+            while True:
+                gone = await transaction.conn.query(statements.prune_ledger(before, _PRUNE_ROWS))
+                pruned += gone
+                if gone < _PRUNE_ROWS:
+                    return pruned
+        except Exception as exc:
+            raise mysql_failure(exc, "pruning the ledger") from exc
+        finally:
+            self._close(transaction)
+
+    async def _next_flush(self) -> list[Rendered]:
+        while True:
+            due_in = self._buffer.due_in(time.monotonic())
+            if due_in is not None and (
+                due_in <= 0 or self._starved(len(self._buffer) + self._writing)
+            ):
+                flush = self._buffer.take()
+                self._writing += len(flush)
+                return flush
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(due_in):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _open(self) -> Transaction:
+        conn = await connect(self._settings.database)
+        try:
+            [(packet,)] = await fetch(conn, "SELECT @@max_allowed_packet")
+        except Exception as exc:
+            conn.close()
+            raise mysql_failure(exc, "connecting") from exc
+        self._connections.add(conn)
+        return Transaction(
+            conn,
+            schema=self.schema,
+            row_names=self._renderer.names,
+            pipeline=self._pipeline,
+            packet=int(packet),
+            max_bytes=self._settings.sink.max_bytes,
+        )
+
+    def _close(self, transaction: Transaction) -> None:
+        self._connections.discard(transaction.conn)
+        transaction.conn.close()
+
+    async def _check_tables(self, conn: aiomysql.Connection) -> None:
+        for table, columns in self.schema.tables().items():
+            names = ", ".join(f"`{name}`" for name in columns)
+            try:
+                await fetch(conn, f"SELECT {names} FROM `{table}` LIMIT 0")
+            except Exception as exc:
+                raise mysql_failure(exc, f"looking at table {table}") from exc
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(0.1, self._settings.sink.retry_max_seconds)
+
+    async def _wait(self, backoff: Backoff, exc: BaseException) -> None:
+        seconds = backoff.next()
+        if backoff.failures in (1, 10) or backoff.failures % 100 == 0:
+            logger.warning(
+                "%s (try %d; trying on, nothing is lost, no more is claimed than fits)",
+                exc or type(exc).__name__,
+                backoff.failures,
+            )
+        await asyncio.sleep(seconds)
+

@@ -1,0 +1,301 @@
+"""RedisSource: takes claims, keeps their leases, hands them on, acks what was committed.
+
+Data goes out through ``deliver``; acks come back through :meth:`RedisSource.settled`. One
+loop both recovers expired claims and takes new ones, so there is one place that knows
+whether a further claim fits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from pepi_stream.backoff import Backoff
+from pepi_stream.claims import Claim, ClaimStore, HeldClaims, claim_age_seconds
+from pepi_stream.claims.failures import redis_failure
+from pepi_stream.errors import TransientError
+from pepi_stream.outcome import Outcome
+from pepi_stream.settings import Settings
+from pepi_stream.source.deltas import encode_deltas, merge_counts
+
+logger = logging.getLogger(__name__)
+
+# After a claim that emptied the queue, let a few payloads gather: at 20,000 events/s a
+# claim then holds about 200 payloads and not 10, for 10 ms of latency.
+_GATHER_SECONDS = 0.01
+_BACKOFF_CAP_SECONDS = 5.0
+
+
+class RedisSource:
+    """The source of one worker.
+
+    Args:
+        store: the queue's claims.
+        settings: what to claim, and how much.
+        deliver: takes a claim into the pipeline; called once per delivery.
+    """
+
+    def __init__(
+        self,
+        store: ClaimStore,
+        settings: Settings,
+        *,
+        deliver: Callable[[Claim], Awaitable[None]],
+    ) -> None:
+        self.store = store
+        self.held = HeldClaims(settings.source.max_in_flight)
+        self._settings = settings.source
+        self._retention_seconds = settings.sink.ledger_retention_days * 86_400
+        # BLMOVE must answer before the socket's own time-out does.
+        self._longest_wait = settings.redis.timeout_seconds / 2
+        self._deliver = deliver
+        self._quiet = asyncio.Event()
+        self._waiting: asyncio.Task[bool] | None = None
+        self._outcomes: list[Outcome] = []
+        self._committed = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._recover_at = 0.0
+        self._reported: set[str] = set()
+
+    def starved(self, claims_in_sink: int) -> bool:
+        """Tell whether every claim that may be held is waiting in the sink."""
+        return self.held.full and claims_in_sink >= self.held.uncommitted
+
+    async def claim_forever(self) -> None:
+        """Recover and claim until :meth:`quiet`.
+
+        Raises:
+            FatalError: Redis refuses us in a way that retrying cannot mend.
+        """
+        backoff = Backoff(0.1, _BACKOFF_CAP_SECONDS)
+        asked: str | None = None  # the id of a claim whose reply was lost
+        while await self._slot():
+            try:
+                claim = await self._recovered()
+                if claim is None:
+                    again = asked is not None
+                    asked = asked or self.store.new_id()
+                    claim = await self.store.claim(
+                        asked,
+                        max_payloads=self._settings.claim_max,
+                        max_bytes=self._settings.claim_max_bytes,
+                        again=again,
+                    )
+                    asked = None
+                    if claim is None:
+                        if not again:
+                            await self._payloads()
+                        continue
+            except Exception as exc:
+                failure = redis_failure(exc, f"claiming from {self.store.queue}")
+                await self._wait(backoff, failure, quiet=self._quiet)
+                continue
+            _recovered(backoff)
+            await self._take(claim)
+            if claim.delivery == 1 and len(claim.payloads) < self._settings.claim_max:
+                await asyncio.sleep(_GATHER_SECONDS)
+
+    async def renew_forever(self) -> NoReturn:
+        """Renew the leases of everything held, three times a lease."""
+        backoff = Backoff(0.1, 1.0)
+        while True:
+            await asyncio.sleep(self._settings.lease_seconds / 3)
+            while self.held:
+                try:
+                    lost = await self.store.renew(self.held.leases())
+                except Exception as exc:
+                    await self._wait(backoff, redis_failure(exc, "renewing leases"))
+                    continue
+                _recovered(backoff)
+                for claim_id in lost:
+                    if claim_id in self.held.open_ids():
+                        logger.warning(
+                            "lost the lease of claim %s; another worker has it, and the "
+                            "ledger makes it count once",
+                            claim_id,
+                        )
+                break
+
+    async def ack_forever(self) -> NoReturn:
+        """Ack what :meth:`settled` brings, all that has gathered in one call."""
+        backoff = Backoff(0.05, _BACKOFF_CAP_SECONDS)
+        while True:
+            await self._committed.wait()
+            self._committed.clear()
+            outcomes, self._outcomes = self._outcomes, []
+            done = [c.id for o in outcomes for c in (*o.committed, *o.repeated)]
+            while True:
+                try:
+                    if done:
+                        await self.store.ack(done, _message(outcomes))
+                        self._drop(done)
+                        done = []
+                    for outcome in outcomes:
+                        while outcome.conflicts:
+                            await self._reissue(outcome.conflicts[-1])
+                            outcome.conflicts.pop()
+                    break
+                except Exception as exc:
+                    await self._wait(backoff, redis_failure(exc, "acking claims"))
+            _recovered(backoff)
+
+    def settled(self, outcome: Outcome) -> None:
+        """Take note of a COMMIT: its claims are acked from now on, never released."""
+        self.held.committed(c.id for c in (*outcome.committed, *outcome.repeated))
+        self._outcomes.append(outcome)
+        self._committed.set()
+
+    def quiet(self) -> None:
+        """Claim nothing more."""
+        self._quiet.set()
+        self._freed.set()
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def drained(self) -> None:
+        """Wait until nothing is held any more."""
+        while self.held:
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def release(self) -> int:
+        """Give the claims that took no effect back to the other workers; return how many.
+
+        Their leases would run out anyway, so a Redis that does not answer is only logged.
+        """
+        leases = self.held.releasable()
+        if not leases:
+            return 0
+        try:
+            released = await self.store.release(leases)
+        except Exception as exc:
+            logger.warning("%s; their leases run out by themselves", redis_failure(exc, "releasing"))
+            return 0
+        self.held.drop(claim_id for claim_id, _ in leases)
+        return released
+
+    async def _slot(self) -> bool:
+        """Wait until a further claim fits; False when there will be none."""
+        while self.held.full and not self._quiet.is_set():
+            self._freed.clear()
+            await self._freed.wait()
+        return not self._quiet.is_set()
+
+    async def _recovered(self) -> Claim | None:
+        """Take over an expired claim, if it is time to look and there is one."""
+        if time.monotonic() < self._recover_at:
+            return None
+        expired = [i for i in await self.store.expired(held=self.held) if self._replayable(i)]
+        claim = await self.store.recover(expired) if expired else None
+        if claim is None:
+            self._recover_at = time.monotonic() + self._settings.recover_seconds
+        return claim
+
+    def _replayable(self, claim_id: str) -> bool:
+        """Tell whether the ledger would still know the claim, had it taken effect."""
+        try:
+            age = claim_age_seconds(claim_id, time.time_ns() // 1_000_000)
+        except ValueError:
+            age = float("inf")
+        if age < self._retention_seconds:
+            return True
+        if claim_id not in self._reported:
+            self._reported.add(claim_id)
+            logger.error(
+                "claim %s is older than sink.ledger_retention_days, so the ledger cannot say "
+                "whether it took effect; it stays in %s until a person decides",
+                claim_id,
+                self.store.claim_key(claim_id),
+            )
+        return False
+
+    async def _take(self, claim: Claim) -> None:
+        if not claim.payloads:
+            logger.error(
+                "claim %s has a lease but no payloads: its list was evicted or deleted by "
+                "somebody else; dropping the lease",
+                claim.id,
+            )
+            self.held.add(claim)
+            self.settled(Outcome([], [claim], [], 0, 0, {}))
+            return
+        if claim.delivery > 1:
+            logger.info("took over %r", claim)
+        self.held.add(claim)
+        await self._deliver(claim)
+
+    async def suspects(self, claim: Claim) -> AsyncIterator[tuple[int, bool]]:
+        """Walk through a claim that keeps coming back: yield (position, whether it killed a worker).
+
+        Before each position is yielded it is noted in Redis, so that if this worker dies
+        over that record, the next one knows which it was.
+        """
+        key, field = self.store.deliveries_key, f"{claim.id}:at"
+        noted = await self.store.redis.hget(key, field)
+        killers = {int(i) for i in (noted or b"").decode().split(",") if i}
+        for position in range(len(claim.payloads)):
+            if position not in killers:
+                note = ",".join(map(str, sorted({*killers, position})))
+                await self.store.redis.hset(key, field, note)
+            yield position, position in killers
+        await self.store.redis.hset(key, field, ",".join(map(str, sorted(killers))))
+
+    async def _reissue(self, claim: Claim) -> None:
+        logger.critical(
+            "claim id %s is in the ledger with other payloads: an old Redis or MySQL was "
+            "restored, or ids were made by hand; its payloads go on under a new id",
+            claim.id,
+        )
+        fresh = await self.store.reissue(claim)
+        self._drop([claim.id])
+        if fresh is not None:
+            self.held.add(fresh)
+            await self._deliver(fresh)
+
+    def _drop(self, claim_ids: list[str]) -> None:
+        self.held.drop(claim_ids)
+        self._freed.set()
+
+    async def _payloads(self) -> None:
+        """Wait until the queue has payloads, it is time to look for expired claims, or quiet."""
+        seconds = min(self._longest_wait, max(0.01, self._recover_at - time.monotonic()))
+        self._waiting = asyncio.ensure_future(self.store.wait(seconds))
+        try:
+            await self._waiting
+        except asyncio.CancelledError:
+            if not self._quiet.is_set():
+                raise
+        finally:
+            self._waiting = None
+
+    async def _wait(
+        self, backoff: Backoff, failure: Exception, *, quiet: asyncio.Event | None = None
+    ) -> None:
+        """Wait before the next try, or only until ``quiet``; raise what retrying cannot mend."""
+        if not isinstance(failure, TransientError):
+            raise failure
+        seconds = backoff.next()
+        if backoff.failures in (1, 10) or backoff.failures % 100 == 0:
+            logger.warning("%s (try %d; trying on)", failure, backoff.failures)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await (quiet or asyncio.Event()).wait()
+
+
+def _recovered(backoff: Backoff) -> None:
+    if backoff.failures:
+        logger.info("Redis answers again")
+        backoff.reset()
+
+
+def _message(outcomes: list[Outcome]) -> bytes:
+    rows = sum(o.rows for o in outcomes)
+    dead = sum(o.dead for o in outcomes)
+    if not rows and not dead:
+        return b""
+    counts = merge_counts(o.counts for o in outcomes)
+    return encode_deltas(counts, rows=rows, dead=dead, at_ms=time.time_ns() // 1_000_000)

@@ -1,0 +1,129 @@
+"""The whole topology: three agents, three channels, and the service at both ends.
+
+    Q --claim.lua--> source --[claims]--> enrich --[enriched]--> window --[counted]--> sink
+    ^---------------------------- ack.lua (+ PUBLISH deltas) <-------------- COMMIT ----'
+
+The unit on a channel is a batch, never an event. Agents are thin: what they do is in
+:mod:`pepi_stream.pipeline`, what they hold is in :mod:`pepi_stream.services`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterable
+from typing import Any
+
+import faust
+import mode.loop
+
+from pepi_stream.claims import Claim
+from pepi_stream.errors import PepiError
+from pepi_stream.events import Batch
+from pepi_stream.pipeline import Pipeline
+from pepi_stream.services import Delivery
+from pepi_stream.settings import Settings
+from pepi_stream.web import register_pages
+
+
+class BrokerlessBoot(faust.app.BootStrategy):  # type: ignore[misc]
+    """Starts no Kafka client: the queue is Redis."""
+
+    enable_kafka = False
+
+
+class PepiApp(faust.App):
+    """The Faust app, with its settings and the service that holds its state."""
+
+    BootStrategy = BrokerlessBoot
+    settings: Settings
+    delivery: Delivery
+    exit_code = 0
+
+    def _create_directories(self) -> None:
+        """Keep no state on disk: Redis and MySQL have all of it."""
+
+    async def on_started_init_extra_services(self) -> None:
+        """Start the delivery after the agents; it is then the first to stop."""
+        await super().on_started_init_extra_services()
+        # Once, before anything is sent: resuming also clears every channel.
+        self.flow_control.resume()
+        await self.add_runtime_dependency(self.delivery)
+
+    def fail(self, failure: PepiError) -> None:
+        """End the worker as SIGTERM would, with the failure's exit code."""
+        self.exit_code = failure.exit_code
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class PepiWorker(faust.Worker):
+    """A worker whose exit status tells why it ended."""
+
+    def execute_from_commandline(self) -> Any:
+        """Run until stopped; raise SystemExit with the app's exit code."""
+        try:
+            super().execute_from_commandline()
+        except SystemExit as exc:
+            raise SystemExit(self.app.exit_code or exc.code) from None
+
+
+def build_app(settings: Settings) -> PepiApp:
+    """Build the app; no I/O happens before a worker starts it.
+
+    Raises:
+        ConfigError: a format, enricher, column or window is not known.
+    """
+    mode.loop.use("uvloop")
+    app = PepiApp(
+        "pepi_stream",
+        origin="pepi_stream",
+        autodiscover=False,
+        Worker=PepiWorker,
+        web_bind=settings.web.bind,
+        web_port=settings.web.port,
+        # Faust's own pages show internals; ours are in pepi_stream.web.
+        web_router_enabled=False,
+        web_tables_enabled=False,
+        web_graph_enabled=False,
+        web_stats_enabled=False,
+        web_metrics_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    pipeline = Pipeline.from_settings(settings)
+    claims = app.channel(value_type=Claim)
+    enriched = app.channel(value_type=Batch)
+    counted = app.channel(value_type=Batch)
+
+    @app.agent(claims)
+    async def enrich(stream: AsyncIterable[Claim]) -> None:
+        """Decode a claim's payloads and add columns to its events."""
+        async for claim in stream:
+            await enriched.send(value=await delivery.enrich(claim))
+
+    @app.agent(enriched)
+    async def window(stream: AsyncIterable[Batch]) -> None:
+        """Count a batch's events in every window."""
+        async for batch in stream:
+            await counted.send(value=pipeline.count(batch))
+
+    @app.agent(counted)
+    async def sink(stream: AsyncIterable[Batch]) -> None:
+        """Hand batches to the sink, which commits them and acks their claims."""
+        async for batch in stream:
+            delivery.accept(batch)
+
+    async def deliver(claim: Claim) -> None:
+        await claims.send(value=claim)
+
+    async def subscribed() -> None:
+        # A channel that nobody iterates yet drops what it is sent.
+        while not all(channel.subscriber_count for channel in (claims, enriched, counted)):
+            await asyncio.sleep(0.01)
+
+    delivery = Delivery(
+        settings, pipeline, deliver=deliver, subscribed=subscribed, on_failure=app.fail
+    )
+    app.settings, app.delivery = settings, delivery
+    register_pages(app, delivery)
+    return app

@@ -1,0 +1,77 @@
+"""Tumbling windows by event time: how many events, by some columns, in each span of time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pepi_stream.errors import ConfigError
+from pepi_stream.events import Batch
+from pepi_stream.settings import WindowSettings
+
+#: Longest dimension value that a window keeps, in characters; the rest is cut off.
+MAX_DIMENSION = 255
+
+#: Columns that every window table has.
+RESERVED = frozenset({"window_start", "dimensions", "n"})
+
+
+class WindowKey(NamedTuple):
+    """One row of a window table: start in epoch seconds, and the dimensions' values."""
+
+    start: int
+    values: tuple[str, ...]
+
+    def hash(self) -> bytes:
+        """Return 16 bytes that stand for ``values`` in the table's primary key.
+
+        A hash, because values compare exactly by it, whatever the collation makes of
+        case and trailing spaces, and because eight VARCHARs do not fit in a key.
+        """
+        joined = "\x00".join(f"{len(v)}:{v}" for v in self.values)
+        return hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+class Window:
+    """Counts events per span of ``seconds`` and combination of the columns ``by``.
+
+    A late event counts in the window of its own time, however old. None counts as ''.
+
+    Args:
+        name: the table is ``pepi_window_<name>``.
+        settings: span and columns.
+    """
+
+    def __init__(self, name: str, settings: WindowSettings) -> None:
+        self.name = name
+        self.table = f"pepi_window_{name}"
+        self.seconds = settings.seconds
+        self.by = tuple(settings.by)
+        if taken := RESERVED.intersection(self.by):
+            raise ConfigError(
+                f"windows.{name}.by: {', '.join(sorted(taken))} is a name of the window table itself"
+            )
+
+    def count(self, batch: Batch) -> Counter[WindowKey]:
+        """Count a batch's events; the sum of the counts is the number of events."""
+        span = self.seconds * 1000
+        spans = [ms // span for ms in batch.column("occurred_at")]
+        counts: Counter[WindowKey] = Counter()
+        for (number, *values), n in Counter(zip(spans, *map(batch.column, self.by))).items():
+            counts[WindowKey(number * self.seconds, tuple(map(_dimension, values)))] += n
+        return counts
+
+
+def count_windows(windows: Iterable[Window], batch: Batch) -> None:
+    """Set ``batch.counts`` for all windows."""
+    batch.counts = {window.name: window.count(batch) for window in windows}
+
+
+def _dimension(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value)[:MAX_DIMENSION]
