@@ -55,3 +55,8 @@ class PoisonError(PepiError):
         """Keep the reason apart from the message, for the dead letter."""
         super().__init__(message)
         self.reason = message if reason is None else reason
+
+
+def describe(exc: BaseException) -> str:
+    """Return the exception's message, or its type's name when it has none."""
+    return str(exc) or type(exc).__name__

@@ -6,9 +6,10 @@ distinct value, windows count tuples of columns, the sink renders columns to SQL
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,8 +18,20 @@ from pepi_stream.claims.claim import Claim
 #: Canonical event names. A provider's name that maps to none of them becomes ``other``
 #: and is kept in ``reason``; the format ``plain`` keeps the producer's own names.
 EVENT_NAMES: Final = frozenset(
-    "queued sent delivered deferred dropped bounced opened clicked complained "
-    "unsubscribed subscribed other".split()
+    [
+        "queued",
+        "sent",
+        "delivered",
+        "deferred",
+        "dropped",
+        "bounced",
+        "opened",
+        "clicked",
+        "complained",
+        "unsubscribed",
+        "subscribed",
+        "other",
+    ]
 )
 
 #: The last millisecond that DATETIME(3) holds: 9999-12-31 23:59:59.999 UTC.
@@ -86,6 +99,22 @@ class DeadLetter(msgspec.Struct, gc=False, frozen=True):
 Origin = tuple[int, int | None]
 
 
+class WindowKey(NamedTuple):
+    """One row of a window table: start in epoch seconds, and the dimensions' values."""
+
+    start: int
+    values: tuple[str, ...]
+
+    def hash(self) -> bytes:
+        """Return 16 bytes that stand for ``values`` in the table's primary key.
+
+        A hash, because values compare exactly by it, whatever the collation makes of
+        case and trailing spaces, and because eight VARCHARs do not fit in a key.
+        """
+        joined = "\x00".join(f"{len(v)}:{v}" for v in self.values)
+        return hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
 class Batch:
     """The events of one claim, on their way to the sink.
 
@@ -117,7 +146,7 @@ class Batch:
         self.columns = columns
         self.origins = origins
         self.dead = dead if dead is not None else []
-        self.counts: dict[str, Counter[tuple[Any, ...]]] = {}
+        self.counts: dict[str, Counter[WindowKey]] = {}
 
     def __len__(self) -> int:
         return self.size

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from pepi_stream.claims.claim import Claim
-from pepi_stream.windows import WindowKey
+from pepi_stream.events import WindowKey
 
 
 class Outcome(NamedTuple):

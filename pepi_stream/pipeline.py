@@ -71,9 +71,7 @@ class Pipeline:
         except Exception as exc:
             return self.refuse(claim, position, reason_of(exc))
         batch.origins = [(position, batch.origin(i)[1]) for i in range(len(batch))]
-        batch.dead = [
-            DeadLetter(position, d.element, d.payload, d.reason) for d in batch.dead
-        ]
+        batch.dead = [DeadLetter(position, d.element, d.payload, d.reason) for d in batch.dead]
         return batch
 
     def refuse(self, claim: Claim, position: int, reason: str) -> Batch:
@@ -94,9 +92,7 @@ class Pipeline:
         columns = decoded.columns
         occurred = columns.get("occurred_at") or (None,) * decoded.size
         if None in occurred:
-            columns["occurred_at"] = [
-                claim.received_at if ms is None else ms for ms in occurred
-            ]
+            columns["occurred_at"] = [claim.received_at if ms is None else ms for ms in occurred]
         batch = Batch(
             claim,
             format=self.format.name,

@@ -17,6 +17,7 @@ from typing import Any
 
 import faust
 import mode.loop
+from faust.app.base import BootStrategy
 
 from pepi_stream.claims import Claim
 from pepi_stream.errors import PepiError
@@ -27,7 +28,7 @@ from pepi_stream.settings import Settings
 from pepi_stream.web import register_pages
 
 
-class BrokerlessBoot(faust.app.BootStrategy):  # type: ignore[misc]
+class BrokerlessBoot(BootStrategy):
     """Starts no Kafka client: the queue is Redis."""
 
     enable_kafka = False
@@ -65,7 +66,7 @@ class PepiWorker(faust.Worker):
         try:
             super().execute_from_commandline()
         except SystemExit as exc:
-            raise SystemExit(self.app.exit_code or exc.code) from None
+            raise SystemExit(getattr(self.app, "exit_code", 0) or exc.code) from None
 
 
 def build_app(settings: Settings) -> PepiApp:
@@ -91,9 +92,9 @@ def build_app(settings: Settings) -> PepiApp:
         worker_redirect_stdouts=False,
     )
     pipeline = Pipeline.from_settings(settings)
-    claims = app.channel(value_type=Claim)
-    enriched = app.channel(value_type=Batch)
-    counted = app.channel(value_type=Batch)
+    claims = app.channel()
+    enriched = app.channel()
+    counted = app.channel()
 
     @app.agent(claims)
     async def enrich(stream: AsyncIterable[Claim]) -> None:
@@ -118,7 +119,8 @@ def build_app(settings: Settings) -> PepiApp:
 
     async def subscribed() -> None:
         # A channel that nobody iterates yet drops what it is sent.
-        while not all(channel.subscriber_count for channel in (claims, enriched, counted)):
+        # There is no event to wait for.
+        while not all(channel.subscriber_count for channel in (claims, enriched, counted)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     delivery = Delivery(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.errors import PepiError
 from pepi_stream.services import Delivery
-
-if TYPE_CHECKING:
-    from faust.web import Request, Response, View
 
 _PAGE = """\
 <!doctype html>
@@ -25,21 +22,18 @@ td{{padding:.2rem 1rem .2rem 0}}td+td{{text-align:right;font-variant-numeric:tab
 def register_pages(app: Any, delivery: Delivery) -> None:
     """Add ``/healthz``, ``/live/`` and ``/live/snapshot`` to the app."""
 
-    @app.page("/healthz")
-    async def healthz(view: View, request: Request) -> Response:
+    async def healthz(view: Any, request: Any) -> Any:
         """Answer while the process is up."""
         return view.text("ok\n")
 
-    @app.page("/live/snapshot")
-    async def snapshot(view: View, request: Request) -> Response:
+    async def snapshot(view: Any, request: Any) -> Any:
         """Answer with the queue and this worker's counters as JSON; 503 without Redis."""
         try:
             return view.json(await _snapshot(delivery))
         except PepiError as exc:
             return view.json({"error": str(exc)}, status=503)
 
-    @app.page("/live/")
-    async def live(view: View, request: Request) -> Response:
+    async def live(view: Any, request: Any) -> Any:
         """Show the snapshot to a person."""
         try:
             items = await _snapshot(delivery)
@@ -50,6 +44,10 @@ def register_pages(app: Any, delivery: Delivery) -> None:
             for name, value in items.items()
         )
         return view.html(_PAGE.format(rows=rows))
+
+    app.page("/healthz")(healthz)
+    app.page("/live/snapshot")(snapshot)
+    app.page("/live/")(live)
 
 
 async def _snapshot(delivery: Delivery) -> dict[str, Any]:

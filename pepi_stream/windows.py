@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from pepi_stream.errors import ConfigError
-from pepi_stream.events import Batch
+from pepi_stream.events import Batch, WindowKey
 from pepi_stream.settings import WindowSettings
 
 #: Longest dimension value that a window keeps, in characters; the rest is cut off.
@@ -16,22 +14,6 @@ MAX_DIMENSION = 255
 
 #: Columns that every window table has.
 RESERVED = frozenset({"window_start", "dimensions", "n"})
-
-
-class WindowKey(NamedTuple):
-    """One row of a window table: start in epoch seconds, and the dimensions' values."""
-
-    start: int
-    values: tuple[str, ...]
-
-    def hash(self) -> bytes:
-        """Return 16 bytes that stand for ``values`` in the table's primary key.
-
-        A hash, because values compare exactly by it, whatever the collation makes of
-        case and trailing spaces, and because eight VARCHARs do not fit in a key.
-        """
-        joined = "\x00".join(f"{len(v)}:{v}" for v in self.values)
-        return hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class Window:
@@ -51,15 +33,16 @@ class Window:
         self.by = tuple(settings.by)
         if taken := RESERVED.intersection(self.by):
             raise ConfigError(
-                f"windows.{name}.by: {', '.join(sorted(taken))} is a name of the window table itself"
+                f"windows.{name}.by: {', '.join(sorted(taken))} is the window table's own"
             )
 
     def count(self, batch: Batch) -> Counter[WindowKey]:
         """Count a batch's events; the sum of the counts is the number of events."""
         span = self.seconds * 1000
         spans = [ms // span for ms in batch.column("occurred_at")]
+        by = map(batch.column, self.by)
         counts: Counter[WindowKey] = Counter()
-        for (number, *values), n in Counter(zip(spans, *map(batch.column, self.by))).items():
+        for (number, *values), n in Counter(zip(spans, *by, strict=True)).items():
             counts[WindowKey(number * self.seconds, tuple(map(_dimension, values)))] += n
         return counts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis import exceptions as redis_errors
 
-from pepi_stream.errors import FatalError, PepiError, TransientError
+from pepi_stream.errors import FatalError, PepiError, TransientError, describe
 
 _FATAL = (
     redis_errors.AuthenticationError,
@@ -35,13 +35,13 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
         exc: what redis-py, or the socket below it, raised.
         doing: what was being done, for the message ("claiming from pepi_queue").
     """
-    detail = f"{doing}: Redis: {exc or type(exc).__name__}"
+    detail = f"{doing}: Redis: {describe(exc)}"
     if isinstance(exc, _FATAL):
         return FatalError(f"{detail}. Check user and password in REDIS_URL, and its ACL")
     if isinstance(exc, redis_errors.ResponseError):
-        if isinstance(
-            exc, (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)
-        ) or str(exc).startswith(_TRANSIENT_REPLIES):
+        if isinstance(exc, (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)) or str(
+            exc
+        ).startswith(_TRANSIENT_REPLIES):
             return TransientError(detail)
         if str(exc).startswith("WRONGTYPE"):
             return FatalError(f"{detail}. The queue's name is used for another kind of key")

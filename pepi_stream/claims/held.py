@@ -25,7 +25,7 @@ class HeldClaims:
     def __len__(self) -> int:
         return len(self._open)
 
-    def __contains__(self, claim_id: str) -> bool:
+    def __contains__(self, claim_id: object) -> bool:
         return claim_id in self._open
 
     @property

@@ -43,10 +43,10 @@ class Script:
         whether the script ran is then unknown, and the caller decides.
         """
         try:
-            return await redis.evalsha(self.sha, len(keys), *keys, *args)  # type: ignore[arg-type]
+            return await redis.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
             await redis.script_load(self.text.decode())
-            return await redis.evalsha(self.sha, len(keys), *keys, *args)  # type: ignore[arg-type]
+            return await redis.evalsha(self.sha, len(keys), *keys, *args)
 
 
 class Scripts:
@@ -58,11 +58,15 @@ class Scripts:
             keys="queue claims deliveries claim",
             args="claim_id max_payloads max_bytes lease_ms mode",
         )
-        self.renew = Script("renew", keys="claims deliveries", args="lease_ms (claim_id delivery)...")
+        self.renew = Script(
+            "renew", keys="claims deliveries", args="lease_ms (claim_id delivery)..."
+        )
         self.recover = Script(
             "recover", keys="claims deliveries claim...", args="lease_ms claim_id..."
         )
-        self.ack = Script("ack", keys="claims deliveries claim...", args="channel message claim_id...")
+        self.ack = Script(
+            "ack", keys="claims deliveries claim...", args="channel message claim_id..."
+        )
         self.release = Script("release", keys="claims deliveries", args="(claim_id delivery)...")
         self.reissue = Script(
             "reissue",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Container, Sequence
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -34,7 +35,6 @@ def connect_redis(settings: RedisSettings) -> Redis:
         retry=Retry(NoBackoff(), 0),
         socket_timeout=settings.timeout_seconds,
         socket_connect_timeout=settings.timeout_seconds,
-        socket_keepalive=True,
         client_name="pepi_stream",
     )
 
@@ -112,7 +112,7 @@ class ClaimStore:
         seconds, micros = await self.redis.time()
         now = seconds * 1000 + micros // 1000
         ids = await self.redis.zrangebyscore(self.claims_key, "-inf", now, 0, 1000)
-        return [i for i in (raw.decode() for raw in ids) if i not in held]
+        return [i for i in map(_text, ids) if i not in held]
 
     async def recover(self, candidates: Sequence[str]) -> Claim | None:
         """Take over the first of the candidates that is expired; None when none is.
@@ -129,9 +129,7 @@ class ClaimStore:
         if not reply:
             return None
         claim_id, delivery, *payloads = reply
-        return Claim(
-            claim_id.decode(), payloads, delivery=int(delivery), received_at=self._clock()
-        )
+        return Claim(claim_id.decode(), payloads, delivery=int(delivery), received_at=self._clock())
 
     async def ack(self, claim_ids: Sequence[str], message: bytes = b"") -> int:
         """Drop committed claims and publish ``message`` on :attr:`channel`; return how many."""
@@ -175,7 +173,11 @@ class ClaimStore:
         """
         try:
             moved = await self.redis.blmove(
-                self.queue, self.queue, timeout=seconds, src="LEFT", dest="LEFT"
+                self.queue,
+                self.queue,
+                timeout=seconds,  # type: ignore[arg-type]  # Redis takes fractions
+                src="LEFT",
+                dest="LEFT",
             )
         except OutOfMemoryError:  # BLMOVE is refused at maxmemory, claim.lua is not
             await asyncio.sleep(min(seconds, _OOM_POLL_SECONDS))
@@ -197,3 +199,7 @@ class ClaimStore:
 
 def _flat(leases: Sequence[tuple[str, int]]) -> list[str | int]:
     return [part for lease in leases for part in lease]
+
+
+def _text(raw: Any) -> str:
+    return raw.decode() if isinstance(raw, bytes) else str(raw)

@@ -73,9 +73,7 @@ async def _redis(redis: Redis, store: ClaimStore) -> AsyncIterator[Finding]:
     info: dict[str, Any] = await redis.info()
     version = tuple(int(n) for n in str(info["redis_version"]).split(".")[:2])
     if version < _REDIS_NEEDED:
-        yield Finding(
-            "fail", f"Redis {info['redis_version']}", "6.2 or later is needed (BLMOVE)"
-        )
+        yield Finding("fail", f"Redis {info['redis_version']}", "6.2 or later is needed (BLMOVE)")
     else:
         yield Finding("ok", f"Redis {info['redis_version']} answers")
     if info.get("role") != "master":
@@ -102,7 +100,7 @@ async def _redis(redis: Redis, store: ClaimStore) -> AsyncIterator[Finding]:
         (store.claims_key, b"zset"),
         (store.deliveries_key, b"hash"),
     ):
-        found = await redis.type(key)
+        found: Any = await redis.type(key)
         if found not in (kind, b"none"):
             yield Finding(
                 "fail",

@@ -39,7 +39,9 @@ class migrate(PepiCommand):
             for statement in schema.ddl():
                 await conn.query(statement.encode())
             for table, columns in schema.tables().items():
-                there = {row[0].lower() for row in await fetch(conn, f"SHOW COLUMNS FROM `{table}`")}
+                there = {
+                    row[0].lower() for row in await fetch(conn, f"SHOW COLUMNS FROM `{table}`")
+                }
                 if missing := [c for c in columns if c.lower() not in there]:
                     raise FatalError(
                         f"table {table} exists without column {', '.join(missing)}; "

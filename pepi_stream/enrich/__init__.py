@@ -37,7 +37,7 @@ def load_enricher(name: str) -> Enricher:
         except KeyError:
             known = ", ".join(sorted(ENRICHERS))
             raise ConfigError(
-                f"enrich.enrichers: no enricher {name!r}; known: {known}, or module:attr of your own"
+                f"enrich.enrichers: no enricher {name!r}; known: {known}, or module:attr"
             ) from None
     found = load_attr(name, "enrich.enrichers")
     if isinstance(found, type):

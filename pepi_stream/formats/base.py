@@ -113,7 +113,8 @@ class JsonFormat(Format, Generic[T]):
     record: ClassVar[Any]
 
     def __init__(self) -> None:
-        self._decode = msgspec.json.Decoder(self.record | list[self.record]).decode
+        record = self.record
+        self._decode = msgspec.json.Decoder(record | list[record]).decode  # type: ignore[valid-type]
         self._decode_one = msgspec.json.Decoder(self.record).decode
         self._decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -244,9 +245,7 @@ def _one_epoch_ms(value: Any, field: str) -> int:
         # Through float, milliseconds are exact until the year 9999 (2**53 ms is later).
         return int(value) * 1000 if str(value).isdecimal() else round(float(value) * 1000)
     except (ValueError, OverflowError):
-        raise FormatError(
-            f"field {field} is {value!s:.40}: seconds since 1970 expected"
-        ) from None
+        raise FormatError(f"field {field} is {value!s:.40}: seconds since 1970 expected") from None
 
 
 def _check_event(event: Event) -> None:

@@ -10,9 +10,7 @@ from pepi_stream.formats.base import Format, FunctionFormat
 from pepi_stream.formats.pepipost import PepipostFormat
 from pepi_stream.formats.plain import PlainFormat
 
-FORMATS: Final[dict[str, type[Format]]] = {
-    cls.name: cls for cls in (PepipostFormat, PlainFormat)
-}
+FORMATS: Final[dict[str, type[Format]]] = {cls.name: cls for cls in (PepipostFormat, PlainFormat)}
 
 
 def load_format(name: str) -> Format:
@@ -30,7 +28,7 @@ def load_format(name: str) -> Format:
         except KeyError:
             known = ", ".join(sorted(FORMATS))
             raise ConfigError(
-                f"source.format: no format {name!r}; known: {known}, or module:attr of your own"
+                f"source.format: no format {name!r}; known: {known}, or module:attr"
             ) from None
     found = load_attr(name, "source.format")
     if isinstance(found, type) and issubclass(found, Format):

@@ -56,9 +56,7 @@ class Delivery(Service):
             lease_seconds=settings.source.lease_seconds,
         )
         self.source = RedisSource(self.store, settings, deliver=deliver)
-        self.sink = Sink(
-            settings, pipeline, on_commit=self._committed, starved=self.source.starved
-        )
+        self.sink = Sink(settings, pipeline, on_commit=self._committed, starved=self.source.starved)
         self.rows = 0
         self.dead = 0
         self._subscribed = subscribed

@@ -46,7 +46,9 @@ class RowRenderer:
             return Rendered(batch, [])
         return Rendered(
             batch,
-            list(map(",".join, zip(*(self._literals(c, batch) for c in self.columns), strict=True))),
+            list(
+                map(",".join, zip(*(self._literals(c, batch) for c in self.columns), strict=True))
+            ),
         )
 
     def _literals(self, column: ColumnSpec, batch: Batch) -> Sequence[str]:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from pepi_stream.claims.claim import Claim
-from pepi_stream.events import DeadLetter
+from pepi_stream.events import DeadLetter, WindowKey
 from pepi_stream.sink.literals import quote, quote_bytes
 from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
-from pepi_stream.windows import Window, WindowKey
+from pepi_stream.windows import Window
 
 _LEDGER_HEAD = f"INSERT INTO `{LEDGER}` (`claim_id`, `payloads`, `digest`) VALUES "
 _DEAD_HEAD = (
@@ -58,9 +58,7 @@ def insert_rows(head: str, rows: Sequence[str]) -> bytes:
     return f"{head}({'),('.join(rows)})".encode()
 
 
-def insert_dead(
-    letters: Iterable[tuple[Claim, str, DeadLetter]], packet: int
-) -> Iterator[bytes]:
+def insert_dead(letters: Iterable[tuple[Claim, str, DeadLetter]], packet: int) -> Iterator[bytes]:
     """Yield the INSERTs of dead letters, none longer than ``packet`` bytes.
 
     A payload that does not fit in a packet is kept in several rows, ``part`` 0, 1, ...
@@ -79,9 +77,13 @@ def insert_dead(
         step = max(1, room // 2)
         for part, start in enumerate(range(0, len(letter.payload) or 1, step)):
             row = (
-                f"(X'{claim.key.hex()}',{letter.position},{element},{part},{reason},"
-                f"{quote(format)},"
-            ).encode() + quote_bytes(letter.payload[start : start + step]) + b")"
+                (
+                    f"(X'{claim.key.hex()}',{letter.position},{element},{part},{reason},"
+                    f"{quote(format)},"
+                ).encode()
+                + quote_bytes(letter.payload[start : start + step])
+                + b")"
+            )
             if values and size + len(row) > room:
                 yield _DEAD_HEAD.encode() + b",".join(values)
                 values, size = [], 0
@@ -104,7 +106,8 @@ def upsert_window(window: Window, counts: Counter[WindowKey], packet: int) -> It
     size = 0
     for start, digest, key in sorted((key.start, key.hash(), key) for key in counts):
         by = "".join(f",{quote(value)}" for value in key.values)
-        row = f"('{datetime.fromtimestamp(start, UTC):%Y-%m-%d %H:%M:%S}',X'{digest.hex()}'{by},{counts[key]})"
+        begin = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        row = f"('{begin}',X'{digest.hex()}'{by},{counts[key]})"
         # A character is at most four bytes of UTF-8.
         if values and size + 4 * len(row) > room:
             yield (head + ",".join(values) + tail).encode("utf-8", "replace")

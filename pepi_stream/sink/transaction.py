@@ -15,7 +15,7 @@ import aiomysql
 
 from pepi_stream.claims.claim import Claim
 from pepi_stream.errors import FatalError, PepiError, PoisonError, TransientError
-from pepi_stream.events import Batch
+from pepi_stream.events import Batch, WindowKey
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.sink import statements
@@ -23,7 +23,6 @@ from pepi_stream.sink.connection import fetch
 from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
-from pepi_stream.windows import WindowKey
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +184,9 @@ class Transaction:
             if here:
                 gone = set(here)
                 kept = batch.keep([i for i in range(size) if i not in gone])
-                kept.dead += [self._pipeline.dead_letter(batch, i, refused[first + i]) for i in here]
+                kept.dead += [
+                    self._pipeline.dead_letter(batch, i, refused[first + i]) for i in here
+                ]
                 batch = self._pipeline.count(kept)
             batches.append(batch)
             first += size

@@ -12,7 +12,7 @@ import aiomysql
 
 from pepi_stream.backoff import Backoff
 from pepi_stream.claims.claim import first_claim_key
-from pepi_stream.errors import TransientError
+from pepi_stream.errors import TransientError, describe
 from pepi_stream.events import Batch
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline
@@ -150,7 +150,9 @@ class Sink:
         transaction = await self._open()
         try:
             while True:
-                gone = await transaction.conn.query(statements.prune_ledger(before, _PRUNE_ROWS))
+                gone: int = await transaction.conn.query(
+                    statements.prune_ledger(before, _PRUNE_ROWS)
+                )
                 pruned += gone
                 if gone < _PRUNE_ROWS:
                     return pruned
@@ -212,8 +214,7 @@ class Sink:
         if backoff.failures in (1, 10) or backoff.failures % 100 == 0:
             logger.warning(
                 "%s (try %d; trying on, nothing is lost, no more is claimed than fits)",
-                exc or type(exc).__name__,
+                describe(exc),
                 backoff.failures,
             )
         await asyncio.sleep(seconds)
-

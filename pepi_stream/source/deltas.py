@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from pepi_stream.windows import WindowKey
+from pepi_stream.events import WindowKey
 
 
 def merge_counts(

@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
 
 from pepi_stream.backoff import Backoff
 from pepi_stream.claims import Claim, ClaimStore, HeldClaims, claim_age_seconds
@@ -173,7 +173,9 @@ class RedisSource:
         try:
             released = await self.store.release(leases)
         except Exception as exc:
-            logger.warning("%s; their leases run out by themselves", redis_failure(exc, "releasing"))
+            logger.warning(
+                "%s; their leases run out by themselves", redis_failure(exc, "releasing")
+            )
             return 0
         self.held.drop(claim_id for claim_id, _ in leases)
         return released
@@ -229,13 +231,14 @@ class RedisSource:
         await self._deliver(claim)
 
     async def suspects(self, claim: Claim) -> AsyncIterator[tuple[int, bool]]:
-        """Walk through a claim that keeps coming back: yield (position, whether it killed a worker).
+        """Walk through a claim that keeps coming back.
 
-        Before each position is yielded it is noted in Redis, so that if this worker dies
-        over that record, the next one knows which it was.
+        Yields (position, whether the record there killed a worker). Before each position is
+        yielded it is noted in Redis, so that if this worker dies over that record, the next
+        one knows which it was.
         """
         key, field = self.store.deliveries_key, f"{claim.id}:at"
-        noted = await self.store.redis.hget(key, field)
+        noted: Any = await self.store.redis.hget(key, field)
         killers = {int(i) for i in (noted or b"").decode().split(",") if i}
         for position in range(len(claim.payloads)):
             if position not in killers:

@@ -252,7 +252,9 @@ def test_a_server_that_ends_while_starting_shows_its_log(tmp_path: Path) -> None
 def test_a_mariadb_whose_accounts_cannot_be_made_does_not_start(tmp_path: Path) -> None:
     server = MariaDBServer(tmp_path, also_grant=["not`quoted"])
 
-    with pytest.raises(ServerStartError, match=r"(?s)let its user `pepi` in .*ERROR: 1064 .*quoted"):
+    with pytest.raises(
+        ServerStartError, match=r"(?s)let its user `pepi` in .*ERROR: 1064 .*quoted"
+    ):
         server.start()
 
     assert not (tmp_path / "init.sql").exists()
