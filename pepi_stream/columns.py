@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from pepi_stream.errors import ConfigError
-from pepi_stream.events import Batch, Column
+from pepi_stream.events import Batch, Column, Constant
 from pepi_stream.extension import load_attr
 from pepi_stream.settings import ColumnSetting
 
@@ -38,7 +38,7 @@ def _own(name: str) -> Values:
 
 
 def _received_at(batch: Batch) -> Column:
-    return (batch.claim.received_at,) * len(batch)
+    return Constant(batch.claim.received_at, len(batch))
 
 
 _TYPES: Final = {

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -77,6 +78,36 @@ EVENT_FIELDS: Final = Event.__struct_fields__
 
 #: A column of a batch: one value an event, in event order.
 Column = Sequence[Any]
+
+
+class Constant(Sequence[Any]):
+    """A column with the same value for every event; costs nothing per event.
+
+    Args:
+        value: of every event.
+        size: how many events.
+    """
+
+    __slots__ = ("_size", "value")
+
+    def __init__(self, value: Any, size: int) -> None:
+        self.value = value
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Constant(self.value, len(range(self._size)[index]))
+        range(self._size)[index]  # raises IndexError
+        return self.value
+
+    def __iter__(self) -> Iterator[Any]:
+        return repeat(self.value, self._size)
+
+    def __contains__(self, value: object) -> bool:
+        return self._size > 0 and value == self.value
 
 
 class DeadLetter(msgspec.Struct, gc=False, frozen=True):
@@ -154,7 +185,7 @@ class Batch:
     def column(self, name: str) -> Column:
         """Return the column, all None when nobody filled it."""
         column = self.columns.get(name)
-        return column if column is not None else (None,) * self.size
+        return column if column is not None else Constant(None, self.size)
 
     def origin(self, index: int) -> Origin:
         """Return where event ``index`` came from."""

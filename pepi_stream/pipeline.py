@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pepi_stream.claims.claim import Claim
 from pepi_stream.enrich import Enricher, load_enricher
-from pepi_stream.events import Batch, Column, DeadLetter, Origin
+from pepi_stream.events import Batch, Column, Constant, DeadLetter, Origin
 from pepi_stream.formats import Format, load_format
 from pepi_stream.formats.base import reason_of
 from pepi_stream.settings import Settings
@@ -90,7 +90,7 @@ class Pipeline:
     def _enrich(self, claim: Claim, payloads: Sequence[bytes]) -> Batch:
         decoded = self.format.decode(payloads)
         columns = decoded.columns
-        occurred = columns.get("occurred_at") or (None,) * decoded.size
+        occurred = columns.get("occurred_at", Constant(None, decoded.size))
         if None in occurred:
             columns["occurred_at"] = [claim.received_at if ms is None else ms for ms in occurred]
         batch = Batch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import Batch, WindowKey
@@ -38,12 +39,23 @@ class Window:
 
     def count(self, batch: Batch) -> Counter[WindowKey]:
         """Count a batch's events; the sum of the counts is the number of events."""
-        span = self.seconds * 1000
-        spans = [ms // span for ms in batch.column("occurred_at")]
-        by = map(batch.column, self.by)
         counts: Counter[WindowKey] = Counter()
-        for (number, *values), n in Counter(zip(spans, *by, strict=True)).items():
-            counts[WindowKey(number * self.seconds, tuple(map(_dimension, values)))] += n
+        if not batch.size:
+            return counts
+        span = self.seconds * 1000
+        occurred = batch.column("occurred_at")
+        by = [batch.column(name) for name in self.by]
+        first, last = min(occurred) // span, max(occurred) // span
+        seen: Counter[tuple[Any, ...]]
+        if by and first == last:  # most claims lie in one span, which then need not be a column
+            seen = Counter(zip(*by, strict=True))
+            start = first * self.seconds
+            for values, n in seen.items():
+                counts[WindowKey(start, tuple(map(_dimension, values)))] += n
+        else:
+            seen = Counter(zip([ms // span for ms in occurred], *by, strict=True))
+            for (number, *values), n in seen.items():
+                counts[WindowKey(number * self.seconds, tuple(map(_dimension, values)))] += n
         return counts
 
 

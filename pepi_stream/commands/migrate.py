@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 from faust.cli import option
@@ -20,7 +20,7 @@ class migrate(PepiCommand):
     Safe to run again and again, and beside running workers.
     """
 
-    options = [
+    options: ClassVar[list[Any]] = [
         option("--dry-run", is_flag=True, help="Print the statements and do nothing."),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 from faust.cli import option
@@ -27,7 +27,7 @@ class simulate(PepiCommand):
     it is stopped; with --rate 0 it pushes as fast as it can.
     """
 
-    options = [
+    options: ClassVar[list[Any]] = [
         option("--rate", type=click.FloatRange(min=0), default=1000.0, help="Events per second."),
         option("--count", type=click.IntRange(min=1), default=None, help="How many events."),
         option("--seed", type=int, default=1, help="Which campaigns."),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pepi_stream.events import Column
+from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import JsonFormat, epoch_ms
 
 _NAMES = {
@@ -76,18 +76,15 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
                 own if names[own] == "other" else reason
                 for own, reason in zip(own_names, reasons, strict=True)
             ]
-        ids = [str(r.id) for r in records]
-        urls = [r.url or None for r in records]
-        timestamps = [r.timestamp for r in records]
         return {
             "event_name": [names[own] for own in own_names],
-            "id": ids,
+            "id": list(map(str, [r.id for r in records])),
             "recipient": [r.recipient for r in records],
-            "occurred_at": epoch_ms(timestamps, "TIMESTAMP"),
+            "occurred_at": epoch_ms([r.timestamp for r in records], "TIMESTAMP"),
             "campaign": [r.tags or None for r in records],
-            "url": urls,
+            "url": [r.url or None for r in records],
             "ip": [r.ip or None for r in records],
             "user_agent": [r.user_agent or None for r in records],
             "reason": reasons,
-            "esp": ("pepipost",) * len(records),
+            "esp": Constant("pepipost", len(records)),
         }

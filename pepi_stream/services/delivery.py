@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -21,6 +22,7 @@ from pepi_stream.source import RedisSource
 logger = logging.getLogger(__name__)
 
 _PRUNE_SECONDS = 600.0
+_GC_THRESHOLDS = (50_000, 10, 10)
 
 
 class Delivery(Service):
@@ -85,6 +87,10 @@ class Delivery(Service):
 
     async def on_start(self) -> None:
         """Start claiming once the agents listen and MySQL has the tables."""
+        # A batch makes thousands of short-lived containers and no cycles: collecting as
+        # often as the default does cost a fifth of the worker's time.
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         self._running = [asyncio.ensure_future(self._guard(self._run()))]
 
     async def on_stop(self) -> None:

@@ -28,6 +28,15 @@ def quote_bytes(raw: bytes) -> bytes:
     return b"_binary'" + raw.replace(b"\\", b"\\\\").replace(b"'", b"\\'") + b"'"
 
 
+def is_clean_text(values: Sequence[Any]) -> bool:
+    """Tell whether every value is a str that needs no escaping, only its quotes."""
+    try:
+        scan = "".join(values)
+    except TypeError:  # a None, or another type
+        return False
+    return "'" not in scan and "\\" not in scan
+
+
 def literals(values: Sequence[Any]) -> Sequence[str]:
     """Render a column.
 
@@ -37,36 +46,25 @@ def literals(values: Sequence[Any]) -> Sequence[str]:
     Raises:
         TypeError: for a value of any other type.
     """
-    types = set(map(type, values))
-    types.discard(_NONE)
-    if types == {str}:
-        return _text_literals(values)
-    if not types:
-        return (NULL,) * len(values)
-    if types == {int} and None not in values:
-        return list(map(str, values))
-    return [_LITERAL.get(type(v), _unknown)(v) for v in values]
+    try:
+        distinct = set(values)
+    except TypeError:  # a list or dict, which literal() refuses by name
+        return [literal(v) for v in values]
+    if len(distinct) * 2 <= len(values):
+        known = {v: literal(v) for v in distinct}
+        return [known[v] for v in values]
+    return [literal(v) for v in values]
+
+
+def literal(value: object) -> str:
+    """Render one value; raises TypeError for a type that SQL has no literal for."""
+    return _LITERAL.get(type(value), _unknown)(value)
 
 
 def timestamp_literals(values: Sequence[int | None]) -> Sequence[str]:
     """Render ms since 1970 as DATETIME(3) literals in UTC."""
     known = {ms: _timestamp(ms) for ms in set(values)}
     return [known[ms] for ms in values]
-
-
-def _text_literals(values: Sequence[str | None]) -> list[str]:
-    distinct = set(values)
-    nullable = None in distinct
-    distinct.discard(None)
-    scan = "".join(distinct)  # type: ignore[arg-type]
-    clean = "'" not in scan and "\\" not in scan
-    if len(distinct) * 2 > len(values):
-        if clean and not nullable:
-            return [f"'{v}'" for v in values]
-        return [NULL if v is None else quote(v) for v in values]
-    known = {v: NULL if v is None else quote(v) for v in distinct}
-    known[None] = NULL
-    return [known[v] for v in values]
 
 
 def _timestamp(ms: int | None) -> str:

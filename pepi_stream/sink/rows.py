@@ -1,12 +1,14 @@
-"""Renders batches to SQL row text, column by column."""
+"""Renders batches to SQL row text: one f-string a row, written for the batch's shape."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 from pepi_stream.columns import ColumnSpec
-from pepi_stream.events import Batch
-from pepi_stream.sink.literals import NULL, literals, timestamp_literals
+from pepi_stream.events import Batch, Constant
+from pepi_stream.sink.literals import is_clean_text, literal, literals, timestamp_literals
 
 
 class Rendered:
@@ -27,6 +29,10 @@ class Rendered:
 class RowRenderer:
     """Turns batches into row text for the configured columns.
 
+    Each column of a batch is one of three kinds: constant (one literal for all rows), clean
+    text (quoted by the f-string, no literal made per value) or made of literals. Making a
+    literal for every value and joining them took twice as long (docs/decisions/0004).
+
     Args:
         columns: in table order; those that MySQL fills by itself are left out.
     """
@@ -44,22 +50,61 @@ class RowRenderer:
         """
         if not batch.size:
             return Rendered(batch, [])
-        return Rendered(
-            batch,
-            list(
-                map(",".join, zip(*(self._literals(c, batch) for c in self.columns), strict=True))
-            ),
-        )
+        kinds = ""
+        constants: list[str] = []
+        varying: list[Sequence[Any]] = []
+        for column in self.columns:
+            kind, values = _kind(column, batch)
+            if kind != "c":
+                kinds += kind
+                varying.append(values)
+            elif kinds.endswith("c"):
+                constants[-1] += "," + values[0]
+            else:
+                kinds += kind
+                constants.append(values[0])
+        if not varying:
+            return Rendered(batch, constants * batch.size)
+        return Rendered(batch, _row_writer(kinds)(varying, constants))
 
-    def _literals(self, column: ColumnSpec, batch: Batch) -> Sequence[str]:
-        assert column.values is not None
-        values = column.values(batch)
-        if len(values) != batch.size:
-            raise ValueError(
-                f"column {column.name} gave {len(values)} values for {batch.size} events"
-            )
-        if column.epoch_ms:
-            return timestamp_literals(values)
-        if type(values) is tuple and values[0] is None:
-            return (NULL,) * batch.size  # a column that nobody filled
-        return literals(values)
+
+def _kind(column: ColumnSpec, batch: Batch) -> tuple[str, Sequence[Any]]:
+    """Return ("c", [literal]), ("t", clean text) or ("l", literals)."""
+    assert column.values is not None
+    values = column.values(batch)
+    if len(values) != batch.size:
+        raise ValueError(f"column {column.name} gave {len(values)} values for {batch.size} events")
+    if column.epoch_ms:
+        if isinstance(values, Constant):
+            return "c", timestamp_literals([values.value])
+        return "l", timestamp_literals(values)
+    if isinstance(values, Constant):
+        return "c", [literal(values.value)]
+    if is_clean_text(values):
+        return "t", values
+    return "l", literals(values)
+
+
+@lru_cache(maxsize=256)
+def _row_writer(kinds: str) -> Callable[[list[Sequence[Any]], list[str]], list[str]]:
+    """Write the function that renders rows of this shape.
+
+    Only column kinds and made-up names get into its source; values are its arguments.
+    """
+    parts: list[str] = []
+    names: list[str] = []
+    constants = 0
+    for kind in kinds:
+        if kind == "c":
+            parts.append(f"{{constants[{constants}]}}")
+            constants += 1
+            continue
+        name = f"v{len(names)}"
+        names.append(name)
+        parts.append(f"'{{{name}}}'" if kind == "t" else f"{{{name}}}")
+    source = (
+        "lambda varying, constants: "
+        f"[f\"{','.join(parts)}\" for {','.join(names)}, in zip(*varying, strict=True)]"
+    )
+    writer: Callable[[list[Sequence[Any]], list[str]], list[str]] = eval(source)
+    return writer

@@ -1,0 +1,328 @@
+"""`make demo EVENTS=n`: push n events, drain them with real workers, and account for every one.
+
+`.local/demo/` is wiped first, so the figures are of this run only. The last line on stdout is one
+JSON object; everything for people is on stderr. The exit status is 0 only when everything adds up.
+
+Environment: WORKERS, how many worker processes (1); any PEPI_ variable, for tuning (for example
+PEPI_SINK__MAX_ROWS), except that the two servers are always the private ones.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pepi_stream.local.errors import LocalError
+from pepi_stream.local.stack import Interrupted, Signals, Stack
+from pepi_stream.settings import Settings
+from pepi_stream.simulate import FORMATS, encoder, simulate
+from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
+
+_SPAN_SECONDS = 600  # the events' times cover so long, which makes some ten windows
+_PUSH = 5000  # payloads per RPUSH
+_POLL_SECONDS = 0.02
+_PROGRESS_SECONDS = 1.0
+_STUCK_SECONDS = 60.0
+_IDLE_SECONDS = 60.0
+_IDLE = "draining the list"  # what a worker logs once it claims
+_MOST_NAMED = 5  # differing groups that a report names
+
+Groups = dict[tuple[str, ...], int]
+
+
+@dataclass
+class Found:
+    """What the servers hold after the drain.
+
+    Attributes:
+        rows: event rows.
+        dead: dead letters.
+        ledger: payloads of the claims in the ledger.
+        queued: payloads in the Redis list.
+        claimed: payloads in open claims.
+        leases: open claims, with or without payloads.
+        stray: other keys in Redis, of which there must be none.
+        by_event: rows per event name; None when the table has no such column.
+        windows: sum of the counts, by window.
+        window_groups: counts by (start, dimensions...), by window.
+        row_groups: rows by the same, for windows whose columns are all in the event table.
+    """
+
+    rows: int = 0
+    dead: int = 0
+    ledger: int = 0
+    queued: int = 0
+    claimed: int = 0
+    leases: int = 0
+    stray: list[str] = field(default_factory=list)
+    by_event: dict[str, int] | None = None
+    windows: dict[str, int] = field(default_factory=dict)
+    window_groups: dict[str, Groups] = field(default_factory=dict)
+    row_groups: dict[str, Groups] = field(default_factory=dict)
+
+
+class Drain(NamedTuple):
+    """How the drain went: seconds from the first payload to the last ack, and what stopped it."""
+
+    seconds: float
+    failure: str | None
+
+
+def mismatches(pushed: Mapping[str, int], found: Found) -> list[str]:
+    """Return a line for everything that does not add up; none when all is well.
+
+    Args:
+        pushed: payloads pushed, of one event each, by event name.
+        found: what the servers hold.
+    """
+    n = sum(pushed.values())
+    wrong = [
+        f"{what} is {is_}, and should be {should}: {is_ - should:+d}"
+        for what, is_, should in (
+            ("rows + dead letters + queued + claimed", _accounted(found), n),
+            ("the number of rows", found.rows, n - found.dead),
+            ("the ledger's sum of payloads", found.ledger, n),
+            ("the number of queued payloads", found.queued, 0),
+            ("the number of claimed payloads", found.claimed, 0),
+            ("the number of open claims", found.leases, 0),
+            *((f"the sum of window {w}", total, found.rows) for w, total in found.windows.items()),
+        )
+        if is_ != should
+    ]
+    if found.stray:
+        wrong.append(f"Redis still has {', '.join(sorted(found.stray)[:_MOST_NAMED])}")
+    if found.by_event is not None:
+        names = sorted({*pushed, *found.by_event})
+        less = {name: pushed.get(name, 0) - found.by_event.get(name, 0) for name in names}
+        # Which events the dead letters were is not known: they may lack so many rows together.
+        if min(less.values(), default=0) < 0 or sum(less.values()) != found.dead:
+            wrong += [
+                f"rows of event {name!r} are {found.by_event.get(name, 0)}, and "
+                f"{pushed.get(name, 0)} were pushed"
+                for name in names
+                if less[name]
+            ]
+    for window, rows in found.row_groups.items():
+        wrong += _differing(window, rows, found.window_groups.get(window, {}))
+    return wrong
+
+
+def report(n: int, found: Found, seconds: float) -> str:
+    """Return the JSON object that ends the demo."""
+    return json.dumps(
+        {
+            "pushed": n,
+            "rows": found.rows,
+            "dead": found.dead,
+            "queued": found.queued,
+            "claimed": found.claimed,
+            "windows": found.windows,
+            "seconds": round(seconds, 3),
+            "events_per_second": round((found.rows + found.dead) / seconds) if seconds else 0,
+        }
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the demo with `args.events` events; return the exit status (130 after Ctrl-C).
+
+    Raises:
+        LocalError: Something could not be started, or ended by itself.
+    """
+    workers = _workers(os.environ)
+    with Signals() as signals:
+        try:
+            with Stack(Path(".local/demo"), signals, say=_say, fresh=True) as stack:
+                result, wrong = _demo(stack, args.events, workers)
+        except Interrupted as interrupt:
+            _say(f"{interrupt}: everything is stopped")
+            return 128 + interrupt.signum
+    for line in wrong:
+        _say(f"WRONG: {line}")
+    if not wrong:
+        _say("every event is accounted for")
+    print(result, flush=True)
+    return 1 if wrong else 0
+
+
+def _demo(stack: Stack, n: int, workers: int) -> tuple[str, list[str]]:
+    settings = stack.settings
+    if settings.source.format not in FORMATS:
+        raise LocalError(
+            f"source.format is {settings.source.format}; the simulator makes {', '.join(FORMATS)}"
+        )
+    stack.migrate()
+    with closing(stack.redis()) as client, closing(stack.mysql()) as mysql:
+        queue = settings.source.queue
+        side = f"{queue}:demo"
+        pushed = _push(client, side, n, settings.source.format)
+        _say(f"starting {workers} worker{'s' if workers > 1 else ''} from the Procfile")
+        stack.start_workers("worker", workers)
+        _wait_until_idle(stack)
+        began = time.monotonic()
+        client.rename(side, queue)
+        drain = _drain(stack, client, mysql, n, began)
+        _say(f"drained in {drain.seconds:.2f} s; stopping the workers, checking the database")
+        stack.stop_children()
+        wrong = [drain.failure] if drain.failure else []
+        wrong += [
+            f"{worker.name} ended with status {worker.status} instead of 0; {worker.log_tail()}"
+            for worker in stack.workers
+            if worker.status != 0
+        ]
+        found = _find(client, mysql, settings)
+    return report(n, found, drain.seconds), wrong + mismatches(pushed, found)
+
+
+def _push(client: Any, key: str, n: int, format_: str) -> Counter[str]:
+    """Push n simulated events on the list `key`; return how many of each name."""
+    start = int(time.time()) - _SPAN_SECONDS
+    events = simulate(seed=1, start=start, rate=max(1.0, n / _SPAN_SECONDS), count=n)
+    encode = encoder(format_)
+    pushed: Counter[str] = Counter()
+    shown = time.monotonic()
+    while chunk := list(islice(events, _PUSH)):
+        client.rpush(key, *map(encode, chunk))
+        pushed.update(event.event_name for event in chunk)
+        if time.monotonic() - shown > _PROGRESS_SECONDS:
+            shown = time.monotonic()
+            _say(f"pushed {pushed.total():,} of {n:,} events")
+    names = ", ".join(f"{name} {count:,}" for name, count in pushed.most_common())
+    _say(f"pushed {pushed.total():,} {format_} events on a side list: {names}")
+    return pushed
+
+
+def _wait_until_idle(stack: Stack) -> None:
+    """Return once every worker claims, from a list that is still empty."""
+    deadline = time.monotonic() + _IDLE_SECONDS
+    for worker in stack.workers:
+        while _IDLE not in worker.log():
+            stack.check_alive()
+            if time.monotonic() > deadline:
+                raise LocalError(
+                    f"{worker.name} was not ready after {_IDLE_SECONDS:g} s; {worker.log_tail()}"
+                )
+            stack.pause(_POLL_SECONDS)
+
+
+def _drain(stack: Stack, client: Any, mysql: Any, n: int, began: float) -> Drain:
+    """Wait until the list is empty, no claim is open, and MySQL has n payloads' worth.
+
+    A claim's ledger row is of the same transaction as its rows and dead letters, and the ledger is
+    by far the smallest table: it tells how much is committed.
+    """
+    queue = stack.settings.source.queue
+    seen = (-1, -1)
+    progress = looked = began
+    while True:
+        pipe = client.pipeline(transaction=False)
+        pipe.llen(queue)
+        pipe.zcard(f"{{{queue}}}:claims")
+        queued, claimed = pipe.execute()
+        if not queued and not claimed and _ledger(mysql) >= n:
+            return Drain(time.monotonic() - began, None)
+        now = time.monotonic()
+        if now - looked > _PROGRESS_SECONDS:
+            looked = now
+            committed = _ledger(mysql)
+            _say(f"drained {committed:,} of {n:,} events ({committed / (now - began):,.0f}/s)")
+            if (queued, committed) != seen:
+                seen, progress = (queued, committed), now
+        failure = None
+        if now - progress > _STUCK_SECONDS:
+            failure = f"no progress for {_STUCK_SECONDS:g} s"
+        elif ended := [w.name for w in stack.workers if w.status is not None]:
+            failure = f"{', '.join(ended)} ended before the list was empty"
+        if failure:
+            tails = "\n".join(worker.log_tail() for worker in stack.workers)
+            return Drain(now - began, f"{failure}; {tails}")
+        stack.pause(_POLL_SECONDS)
+
+
+def _find(client: Any, mysql: Any, settings: Settings) -> Found:
+    """Count everything, the slow and certain way."""
+    found = Found()
+    queue, table = settings.source.queue, f"`{settings.sink.table}`"
+    own = {queue, f"{{{queue}}}:claims", f"{{{queue}}}:deliveries"}
+    for key in sorted(raw.decode(errors="replace") for raw in client.keys("*")):
+        if key.startswith(f"{{{queue}}}:claim:"):
+            found.claimed += client.llen(key)
+        if key not in own or key.endswith(":deliveries"):
+            found.stray.append(key)
+    found.queued = client.llen(queue)
+    found.leases = client.zcard(f"{{{queue}}}:claims")
+    found.rows = _number(mysql, f"SELECT COUNT(*) FROM {table}")
+    found.dead = _number(mysql, f"SELECT COUNT(*) FROM `{DEAD_LETTERS}` WHERE part = 0")
+    found.ledger = _ledger(mysql)
+    column = {c.value: f"`{c.name}`" for c in settings.sink.columns}
+    if name := column.get("event_name"):
+        groups = _select(mysql, f"SELECT {name}, COUNT(*) FROM {table} GROUP BY 1")
+        found.by_event = {str(event): int(n) for event, n in groups}
+    for window, spec in settings.windows.items():
+        counts = f"`pepi_window_{window}`"
+        found.windows[window] = _number(mysql, f"SELECT COALESCE(SUM(n), 0) FROM {counts}")
+        if not column.keys() >= {"occurred_at", *spec.by}:
+            continue
+        by = ["UNIX_TIMESTAMP(window_start)", *(f"`{name}`" for name in spec.by)]
+        found.window_groups[window] = _groups(mysql, by, "SUM(n)", counts)
+        # As the window computes it: spans since 1970, and '' for NULL.
+        start = f"FLOOR(UNIX_TIMESTAMP({column['occurred_at']}) / {spec.seconds}) * {spec.seconds}"
+        by = [start, *(f"COALESCE({column[name]}, '')" for name in spec.by)]
+        found.row_groups[window] = _groups(mysql, by, "COUNT(*)", table)
+    return found
+
+
+def _groups(mysql: Any, by: list[str], aggregate: str, table: str) -> Groups:
+    numbers = ", ".join(map(str, range(1, len(by) + 1)))
+    rows = _select(mysql, f"SELECT {', '.join(by)}, {aggregate} FROM {table} GROUP BY {numbers}")
+    return {(str(int(start)), *map(str, values)): int(n) for start, *values, n in rows}
+
+
+def _differing(window: str, rows: Groups, counts: Groups) -> Iterator[str]:
+    keys = sorted(key for key in {*rows, *counts} if rows.get(key, 0) != counts.get(key, 0))
+    for key in keys[:_MOST_NAMED]:
+        yield (
+            f"window {window} counts {counts.get(key, 0)} of {', '.join(key)}, and there are "
+            f"{rows.get(key, 0)} rows of it"
+        )
+    if len(keys) > _MOST_NAMED:
+        yield f"window {window} differs in {len(keys) - _MOST_NAMED} further groups"
+
+
+def _accounted(found: Found) -> int:
+    return found.rows + found.dead + found.queued + found.claimed
+
+
+def _ledger(mysql: Any) -> int:
+    return _number(mysql, f"SELECT COALESCE(SUM(payloads), 0) FROM `{LEDGER}`")
+
+
+def _number(mysql: Any, sql: str) -> int:
+    return int(_select(mysql, sql)[0][0])
+
+
+def _select(mysql: Any, sql: str) -> list[tuple[Any, ...]]:
+    with mysql.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def _workers(environ: Mapping[str, str]) -> int:
+    text = environ.get("WORKERS") or "1"
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 64):
+        raise LocalError(f"WORKERS should be a number of processes, 1 to 64, and is {text!r}")
+    return int(text)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

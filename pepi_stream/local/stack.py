@@ -1,0 +1,383 @@
+"""What `make run` and `make demo` share: private servers, and the processes that use them.
+
+Everything is under one directory of the checkout, for example `.local/run/`: `redis/` and
+`mariadb/`, a log for each process, and `server.lock`, by which `python -m pepi_stream.local stop`
+finds the process that started it all.
+
+No process outlives the one that started it. A Ctrl-C or SIGTERM here stops the simulator, then the
+workers, which drain, then MariaDB, then Redis. Should this process be killed outright, Linux sends
+each of them a SIGTERM.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import pymysql
+import redis
+from honcho.environ import expand_processes, parse_procfile
+
+from pepi_stream.errors import PepiError
+from pepi_stream.local.errors import LocalError
+from pepi_stream.local.lock import LOCK_NAME, DirectoryLock
+from pepi_stream.local.process import _EXEC_TIED_TO_STARTER
+from pepi_stream.local.servers import MariaDBServer, RedisServer
+from pepi_stream.settings import Settings, load_settings
+
+_POLL_SECONDS = 0.02
+_LOG_TAIL_LINES = 20
+_LOCK_SECONDS = 45.0  # a worker whose starter was killed drains before it lets go
+_STOP_SECONDS = 25.0  # worker.drain_seconds is 20 by default
+_MIGRATE_SECONDS = 60.0
+_CONNECT_SECONDS = 5
+# They would win over REDIS_URL and DATABASE_URL, and point at somebody's real servers.
+_NOT_INHERITED = frozenset({"PEPI_REDIS__URL", "PEPI_DATABASE__URL"})
+
+
+class Interrupted(BaseException):
+    """SIGINT, SIGTERM or SIGHUP arrived."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+class Signals:
+    """While entered, the first signal raises `Interrupted`, and no later one disturbs the clean-up.
+
+    A second Ctrl-C sets `impatient`: workers are then killed instead of drained, which loses
+    nothing, because the next worker takes their claims over.
+    """
+
+    def __init__(self) -> None:
+        self.impatient = False
+        self._received: int | None = None
+        self._armed = True
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before = signal.getsignal(signum)
+            if signum == signal.SIGHUP and before is signal.SIG_IGN:
+                continue  # nohup
+            self._before[signum] = before
+            signal.signal(signum, self._on_signal)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for signum, before in self._before.items():
+            signal.signal(signum, before)
+
+    def check(self) -> None:
+        """Raise `Interrupted` again if the first time it was lost (in a destructor, say)."""
+        if self._armed and self._received is not None:
+            raise Interrupted(self._received)
+
+    def disarm(self) -> None:
+        """Raise nothing from now on: the clean-up begins."""
+        self._armed = False
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        if self._received is not None:
+            self.impatient |= signum == signal.SIGINT
+            return
+        self._received = signum
+        if self._armed:
+            raise Interrupted(signum)
+
+
+class Child:
+    """A process in a session of its own, tied to this one, whose output goes to a log file.
+
+    Args:
+        name: For messages.
+        command: Absolute path of the program, and its arguments.
+        log: The file that its stdout and stderr are appended to.
+        lock: A descriptor it inherits, so that the directory stays locked while it lives.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, env: dict[str, str], log: Path, lock: int
+    ) -> None:
+        self.name = name
+        self.log_path = log
+        words = list(command)
+        if sys.platform == "linux":
+            tie = [sys.executable, "-I", "-S", "-c", _EXEC_TIED_TO_STARTER, str(os.getpid())]
+            words = tie + words
+        with log.open("ab") as output:
+            self._log_start = output.tell()
+            # Its own session: Ctrl-C in the terminal reaches this process alone, which then stops
+            # the others in the right order.
+            self._process = subprocess.Popen(
+                words,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[lock],
+                start_new_session=True,
+            )
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def log(self) -> str:
+        """What it has logged since it was started."""
+        with self.log_path.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
+    def log_tail(self) -> str:
+        """The last lines of `log`, under a heading that names the file."""
+        lines = self.log().splitlines()[-_LOG_TAIL_LINES:] or ["(nothing logged)"]
+        return "\n".join([f"the end of {self.log_path}:", *lines])
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        if self.status is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL it and what it forked."""
+        if self.status is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+class Stack:
+    """Redis, MariaDB, and the processes of one run. Use it as a context manager.
+
+    Leaving the context stops everything, in order.
+
+    Args:
+        directory: Where all of it is kept.
+        signals: Entered by the caller.
+        say: Called with a line for the person at the terminal.
+        fresh: Wipe what an earlier run has left in the directory.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        signals: Signals,
+        *,
+        say: Callable[[str], None],
+        fresh: bool = False,
+    ) -> None:
+        self.directory = directory.absolute()
+        self.workers: list[Child] = []
+        self.simulator: Child | None = None
+        self._signals = signals
+        self._say = say
+        self._fresh = fresh
+        self._lock = DirectoryLock(self.directory)
+        self._redis = RedisServer(self.directory / "redis")
+        self._mariadb = MariaDBServer(self.directory / "mariadb")
+        self._env: dict[str, str] = {}
+        self._settings: Settings | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the workers get."""
+        assert self._settings is not None
+        return self._settings
+
+    def redis(self) -> "redis.Redis":
+        """Make a client of the private Redis."""
+        return redis.Redis.from_url(self._redis.url, socket_timeout=30.0)
+
+    def mysql(self) -> Any:
+        """Connect to the private MariaDB: a pymysql connection in UTC that commits by itself."""
+        args = self.settings.database.connect_args()
+        return pymysql.connect(
+            user=args["user"],
+            password=args["password"],
+            database=args["db"],
+            unix_socket=args["unix_socket"],
+            charset="utf8mb4",
+            autocommit=True,
+            connect_timeout=_CONNECT_SECONDS,
+            init_command="SET time_zone = '+00:00'",
+        )
+
+    def migrate(self) -> None:
+        """Create the tables.
+
+        Raises:
+            LocalError: The command failed or took too long; with the end of its log.
+        """
+        self._say("creating the tables that are missing")
+        child = self._faust("migrate")
+        try:
+            deadline = time.monotonic() + _MIGRATE_SECONDS
+            while child.status is None and time.monotonic() < deadline:
+                self.pause(_POLL_SECONDS)
+        finally:
+            child.kill()
+        if child.status != 0:
+            raise LocalError(f"the migration ended with {child.status}; {child.log_tail()}")
+
+    def start_workers(self, entry: str, count: int = 1, *, port: int | None = None) -> None:
+        """Start `count` processes of the Procfile's `entry`, each with its own log.
+
+        Args:
+            entry: The entry's name, for example `web`.
+            count: How many; above 1 their logs are `worker.1.log`, `worker.2.log` ...
+            port: PORT of the first, the next has the next port, as honcho does it.
+
+        Raises:
+            LocalError: The Procfile is not in the current directory, or lacks the entry.
+        """
+        try:
+            commands = parse_procfile(Path("Procfile").read_text(encoding="utf-8")).processes
+        except FileNotFoundError:
+            raise LocalError("there is no Procfile here; run this in the checkout's root") from None
+        if entry not in commands:
+            raise LocalError(f"the Procfile has no entry {entry!r}")
+        wanted = expand_processes(
+            {entry: commands[entry]}, concurrency={entry: count}, env=self._env, port=port
+        )
+        for number, process in enumerate(wanted, start=1):
+            log = "worker.log" if count == 1 else f"worker.{number}.log"
+            # honcho's own manager would not do: it is no process group that dies with us, and once
+            # one worker has ended it kills the others after five seconds, drained or not.
+            # `exec`, so that no shell stands between SIGTERM and the worker.
+            command = ["/bin/sh", "-c", f"exec {process.cmd}"]
+            self.workers.append(self._child(process.name, command, process.env, log))
+
+    def start_simulator(self, rate: float) -> None:
+        """Start `faust -A pepi_stream simulate` at `rate` events a second, without end."""
+        self.simulator = self._faust("simulate", "--rate", f"{rate:g}")
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; raises `Interrupted` if a signal arrived before."""
+        self._signals.check()
+        time.sleep(seconds)
+
+    def check_alive(self) -> None:
+        """Raise LocalError, with the end of the log, if anything that was started has ended."""
+        for server in (self._redis, self._mariadb):
+            if not server.running:
+                raise LocalError(
+                    f"{server.name} has ended; the end of {server.log_path}:\n{server.log_tail()}"
+                )
+        for child in self._children():
+            if child.status is not None:
+                raise LocalError(
+                    f"{child.name} has ended with status {child.status}; {child.log_tail()}"
+                )
+
+    def stop_children(self) -> None:
+        """Stop the simulator, then let the workers drain; kill what does not end in time.
+
+        From here on no signal interrupts.
+        """
+        self._signals.disarm()
+        if self.simulator is not None:
+            self._end([self.simulator])
+        self._end(self.workers)
+
+    def stop(self) -> None:
+        """Stop everything that still runs. Safe to call twice."""
+        self.stop_children()
+        self._mariadb.stop()
+        self._redis.stop()
+        self._lock.release()
+
+    def _start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire(_LOCK_SECONDS)
+        if self._fresh:
+            self._wipe()
+        for server in (self._redis, self._mariadb):
+            self._say(f"starting {server.name} in {_shown(server.directory)}")
+            server.start()
+        environ = {k: v for k, v in os.environ.items() if k.upper() not in _NOT_INHERITED}
+        self._env = environ | {
+            "REDIS_URL": self._redis.url,
+            "DATABASE_URL": self._mariadb.url,
+            # `faust` in the Procfile is the one installed beside this Python.
+            "PATH": os.pathsep.join(
+                [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+            ),
+        }
+        try:
+            self._settings = load_settings(self._env)
+        except PepiError as error:
+            raise LocalError(str(error)) from None
+        urls = (self._settings.redis.url, self._settings.database.url)
+        if tuple(u.get_secret_value() for u in urls) != (self._redis.url, self._mariadb.url):
+            raise LocalError(
+                "a PEPI_ variable sets redis.url or database.url, and this uses private servers "
+                "only; unset it"
+            )
+
+    def _wipe(self) -> None:
+        """Remove everything but the lock; first see that no server still runs on it."""
+        with contextlib.ExitStack() as locks:
+            for server in (self._redis, self._mariadb):
+                if server.directory.is_dir():
+                    lock = DirectoryLock(server.directory)
+                    lock.acquire(_LOCK_SECONDS)
+                    locks.callback(lock.release)
+            for path in self.directory.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != LOCK_NAME:
+                    path.unlink()
+
+    def _faust(self, command: str, *arguments: str) -> Child:
+        words = [sys.executable, "-m", "faust", "-A", "pepi_stream", command, *arguments]
+        return self._child(command, words, self._env, f"{command}.log")
+
+    def _child(self, name: str, command: Sequence[str], env: dict[str, str], log: str) -> Child:
+        return Child(name, command, env=env, log=self.directory / log, lock=self._lock.fd)
+
+    def _children(self) -> Iterator[Child]:
+        yield from self.workers
+        if self.simulator is not None:
+            yield self.simulator
+
+    def _end(self, children: Sequence[Child]) -> None:
+        for child in children:
+            child.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for child in children:
+            while child.status is None:
+                if self._signals.impatient or time.monotonic() > deadline:
+                    self._say(
+                        f"{child.name} was killed before it had drained; nothing is lost, the next "
+                        "worker takes its claims over"
+                    )
+                    child.kill()
+                    break
+                time.sleep(_POLL_SECONDS)
+
+
+def _shown(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return str(path)

@@ -1,0 +1,288 @@
+"""The models of the settings: one frozen class a section, with its bounds and without defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pepi_stream.errors import ConfigError
+from pepi_stream.settings.urls import mysql_args, split_url
+
+SettingPath = tuple[str | int, ...]
+"""The keys and indexes that lead to a setting, from the top."""
+
+
+def _no_bool(value: object) -> object:
+    # pydantic would take true for 1.
+    if isinstance(value, bool):
+        raise ValueError("should be a number, not true or false")
+    return value
+
+
+def _matching(pattern: str, allowed: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"should be {allowed}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    # Compared as MySQL compares column names: without regard to case.
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("should not have the same name twice")
+    return names
+
+
+_Int = Annotated[int, BeforeValidator(_no_bool)]
+_Float = Annotated[float, BeforeValidator(_no_bool)]
+_SqlName = Annotated[
+    str, _matching(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "an SQL name: 1 to 64 letters, digits and _")
+]
+_Reference = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+        "a built-in's name, or module:attr for your own",
+    ),
+]
+_WindowName = Annotated[
+    str, _matching(r"[a-z][a-z0-9_]{0,40}", "1 to 41 lower-case letters, digits and _")
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+class RedisSettings(_Section):
+    """The Redis server that holds the queue and its claims."""
+
+    url: SecretStr
+    """redis://, rediss:// (TLS) or unix:// address; may hold a password."""
+    timeout_seconds: Annotated[_Float, Field(gt=0, le=300)]
+    """Seconds to wait for a connection or a reply."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: SecretStr) -> SecretStr:
+        parts = split_url(url.get_secret_value(), "redis", "rediss", "unix")
+        if parts.scheme == "unix" and not parts.path.strip("/"):
+            raise ValueError("should name a socket, as in unix:///run/redis.sock")
+        # redis-py silently takes database 0 for a path that is not a number.
+        if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]*)?", parts.path):
+            raise ValueError("should end in a database number, as in redis://localhost:6379/0")
+        return url
+
+
+class DatabaseSettings(_Section):
+    """The MySQL or MariaDB server that events end in."""
+
+    url: SecretStr
+    """mysql://user:password@host:port/database address, or with ?unix_socket=."""
+    timeout_seconds: Annotated[_Float, Field(gt=0, le=300)]
+    """Seconds to wait for a connection."""
+    lock_wait_seconds: Annotated[_Int, Field(ge=1, le=3600)]
+    """Whole seconds a statement waits for a row lock (innodb_lock_wait_timeout)."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: SecretStr) -> SecretStr:
+        mysql_args(url.get_secret_value())
+        return url
+
+    def connect_args(self) -> dict[str, Any]:
+        """Return host, port, user, password, db and unix_socket, as `aiomysql.connect` takes them.
+
+        user is None when the URL has none (the login name is then used), as is unix_socket.
+
+        Raises:
+            ConfigError: The URL is not usable, for example without a database name. Settings that
+                were validated never raise it.
+        """
+        try:
+            return mysql_args(self.url.get_secret_value())
+        except ValueError as error:
+            raise ConfigError(f"database.url {error}") from None
+
+
+class SourceSettings(_Section):
+    """What is taken from Redis, and how."""
+
+    queue: Annotated[str, Field(min_length=1, max_length=512)]
+    """The Redis list of payloads; without { and }."""
+    format: _Reference
+    """How payloads are read: a built-in format or module:attr."""
+    claim_max: Annotated[_Int, Field(ge=1, le=1_000_000)]
+    """Payloads in a claim, at most."""
+    claim_max_bytes: Annotated[_Int, Field(ge=1, le=512 * 2**20)]
+    """Bytes in a claim, at most (but at least one payload)."""
+    max_in_flight: Annotated[_Int, Field(ge=1, le=10_000)]
+    """Claims a worker holds open at once."""
+    lease_seconds: Annotated[_Float, Field(ge=3, le=3600)]
+    """Seconds a claim is kept without a renewal. Three leave time to renew it more than once."""
+    recover_seconds: Annotated[_Float, Field(ge=0.05, le=3600)]
+    """Seconds between two looks for expired claims."""
+    max_deliveries: Annotated[_Int, Field(ge=1, le=1000)]
+    """Deliveries after which a claim is processed record by record."""
+
+    @field_validator("queue")
+    @classmethod
+    def _check_queue(cls, queue: str) -> str:
+        if "{" in queue or "}" in queue:
+            raise ValueError("should not hold { or }: {queue} is the Redis Cluster hash tag")
+        return queue
+
+
+class EnrichSettings(_Section):
+    """What is worked out from each event."""
+
+    enrichers: tuple[_Reference, ...]
+    """Built-in enrichers or module:attr, in the order they run."""
+
+
+class WindowSettings(_Section):
+    """One tumbling window; its name is the key in `Settings.windows`."""
+
+    seconds: Annotated[_Int, Field(ge=1, le=86_400)]
+    """Length in whole seconds; divides a day."""
+    by: Annotated[tuple[_SqlName, ...], Field(max_length=8), AfterValidator(_distinct)]
+    """Event fields to count apart."""
+
+    @field_validator("seconds")
+    @classmethod
+    def _check_seconds(cls, seconds: int) -> int:
+        if 86_400 % seconds:
+            raise ValueError("should divide a day (86400), so that windows start at midnight UTC")
+        return seconds
+
+
+class ColumnSetting(_Section):
+    """One column of the event table; a plain string in the settings stands for one of these."""
+
+    name: _SqlName
+    """The SQL column."""
+    value: _Reference
+    """What goes in: a built-in column or module:attr. The built-in `name` when left out."""
+    type: Annotated[str, Field(min_length=1, max_length=200)] | None
+    """SQL type for the DDL; None for the built-in's own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalise(cls, entry: object) -> object:
+        if isinstance(entry, str):
+            # "module:attr" makes a column named attr.
+            entry = {"name": entry.rpartition(":")[2], "value": entry}
+        if isinstance(entry, dict):
+            defaults = {"value": entry["name"]} if "name" in entry else {}
+            entry = {"type": None} | defaults | entry
+        return entry
+
+
+class SinkSettings(_Section):
+    """How events are written to MySQL."""
+
+    table: _SqlName
+    """The table of the event rows."""
+    columns: tuple[ColumnSetting, ...]
+    """The table's columns, in order."""
+    max_rows: Annotated[_Int, Field(ge=1, le=1_000_000)]
+    """Rows that start a flush."""
+    max_bytes: Annotated[_Int, Field(ge=1024, le=2**30)]
+    """Bytes of one statement, at most; 1 GiB is the largest max_allowed_packet."""
+    max_age_seconds: Annotated[_Float, Field(ge=0, le=60)]
+    """Seconds the oldest claim waits before a flush; 0 flushes at once."""
+    connections: Annotated[_Int, Field(ge=1, le=64)]
+    """Connections that write at the same time."""
+    retry_max_seconds: Annotated[_Float, Field(ge=0.05, le=3600)]
+    """Seconds between two tries, at most."""
+    ledger_retention_days: Annotated[_Int, Field(ge=1, le=3650)]
+    """Days a claim id is remembered; a day is 24 of the longest leases."""
+
+    @field_validator("table")
+    @classmethod
+    def _check_table(cls, table: str) -> str:
+        if re.fullmatch(r"pepi_(claim|dead_letter|window_\w*)", table, re.IGNORECASE):
+            raise ValueError("should not be pepi_claim, pepi_dead_letter or pepi_window_*")
+        return table
+
+    @field_validator("columns")
+    @classmethod
+    def _check_columns(cls, columns: tuple[ColumnSetting, ...]) -> tuple[ColumnSetting, ...]:
+        # Not a min_length: pydantic would count the entries that survived, and complain twice.
+        if not columns:
+            raise ValueError("should have at least 1 column")
+        _distinct(tuple(column.name for column in columns))
+        return columns
+
+
+class WebSettings(_Section):
+    """The page, the probes and the metrics."""
+
+    bind: Annotated[str, Field(min_length=1)]
+    """Address or host name to listen on."""
+    port: Annotated[_Int, Field(ge=1, le=65_535)]
+    """TCP port."""
+
+
+class WorkerSettings(_Section):
+    """The life of a worker process."""
+
+    drain_seconds: Annotated[_Float, Field(ge=0, le=3600)]
+    """Seconds a stopping worker may spend on the claims it holds."""
+
+
+class Settings(BaseSettings):
+    """Every setting, checked and frozen. Made by `load_settings`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    redis: RedisSettings
+    database: DatabaseSettings
+    source: SourceSettings
+    enrich: EnrichSettings
+    windows: dict[_WindowName, WindowSettings]
+    """By name, which ends the window's table: pepi_window_<name>."""
+    sink: SinkSettings
+    web: WebSettings
+    worker: WorkerSettings
+
+    _origins: dict[SettingPath, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the caller only: the layers are merged before the model is built."""
+        return (init_settings,)
+
+
+def origin_of(origins: Mapping[SettingPath, str], path: SettingPath) -> str:
+    """Return where the value at `path` came from: its own origin, or that of what holds it.
+
+    It is "code" for settings that were not made by `load_settings`.
+    """
+    known = (origins[path[:end]] for end in range(len(path), 0, -1) if path[:end] in origins)
+    return next(known, "code")

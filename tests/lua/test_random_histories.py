@@ -1,0 +1,200 @@
+"""Random histories of three workers, against a model of what the delivery protocol promises.
+
+After every step Redis holds exactly what the model holds: each payload in one place, each
+claim in queue order, each id with its delivery count.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.claims_bench import QUEUE, assert_conserved, client_of, list_at, open_claims, store_of
+
+T = TypeVar("T")
+
+WORKERS = st.sampled_from(["a", "b", "c"])
+PAYLOADS = st.lists(st.binary(max_size=6), min_size=1, max_size=8)
+
+
+@dataclass
+class Held:
+    """What the model knows of an open claim."""
+
+    payloads: list[bytes]
+    delivery: int = 1
+    expired: bool = False
+
+
+def fitting(queue: list[bytes], max_payloads: int, max_bytes: int) -> int:
+    """How many payloads claim.lua should take."""
+    count, size = 0, 0
+    for payload in queue[:max_payloads]:
+        size += len(payload)
+        if count and size > max_bytes:
+            break
+        count += 1
+    return count
+
+
+class History(RuleBasedStateMachine):
+    """Three workers that do whatever they like, in any order."""
+
+    url: str
+    lost_replies: Bundle[str] = Bundle("lost_replies")
+
+    @initialize()
+    def start(self) -> None:
+        self.runner = asyncio.Runner()
+        self.redis = client_of(self.url)
+        self.store = store_of(self.redis)
+        self.run(self.redis.flushall())
+        self.queue: list[bytes] = []
+        self.open: dict[str, Held] = {}
+        self.seen: dict[str, list[bytes]] = {}
+        self.holds: dict[str, dict[str, int]] = {"a": {}, "b": {}, "c": {}}
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def teardown(self) -> None:
+        if hasattr(self, "runner"):
+            self.run(self.redis.aclose())
+            self.runner.close()
+
+    @rule(payloads=PAYLOADS)
+    def push(self, payloads: list[bytes]) -> None:
+        self.run(push(self.redis, payloads))
+        self.queue += payloads
+
+    @rule(
+        target=lost_replies,
+        worker=WORKERS,
+        max_payloads=st.integers(1, 6),
+        max_bytes=st.integers(1, 20),
+        lost=st.booleans(),
+    )
+    def claim(self, worker: str, max_payloads: int, max_bytes: int, lost: bool) -> str:
+        claim_id = self.store.new_id()
+        assert claim_id not in self.seen
+        got = self.run(
+            self.store.claim(claim_id, max_payloads=max_payloads, max_bytes=max_bytes)
+        )
+        count = fitting(self.queue, max_payloads, max_bytes)
+        taken, self.queue = self.queue[:count], self.queue[count:]
+        assert (got.payloads if got else []) == taken
+        if taken:
+            self.seen[claim_id] = taken
+            self.open[claim_id] = Held(taken)
+            if not lost:
+                self.holds[worker][claim_id] = 1
+        return claim_id
+
+    @rule(worker=WORKERS, claim_id=consumes(lost_replies))
+    def again(self, worker: str, claim_id: str) -> None:
+        got = self.run(self.store.claim(claim_id, max_payloads=1, max_bytes=1, again=True))
+        held = self.open.get(claim_id)
+        if held is None or held.delivery != 1:
+            assert got is None
+            return
+        assert got is not None
+        assert got.payloads == held.payloads
+        held.expired = False
+        self.holds[worker][claim_id] = 1
+
+    @rule(worker=WORKERS)
+    def renew(self, worker: str) -> None:
+        leases = list(self.holds[worker].items())
+        lost = self.run(self.store.renew(leases))
+        assert lost == [i for i, d in leases if not self._holds(i, d)]
+        for claim_id, delivery in leases:
+            if self._holds(claim_id, delivery):
+                self.open[claim_id].expired = False
+
+    @rule(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
+        if self.open:
+            claim_id = data.draw(st.sampled_from(sorted(self.open)))
+            self.run(expire(self.redis, self.store.claims_key, claim_id))
+            self.open[claim_id].expired = True
+
+    @rule(worker=WORKERS)
+    def recover(self, worker: str) -> None:
+        mine = self.holds[worker]
+        candidates = self.run(self.store.expired(held=mine))
+        assert set(candidates) == {i for i, h in self.open.items() if h.expired} - mine.keys()
+        got = self.run(self.store.recover([*self.open.keys() - candidates, *candidates][-20:]))
+        if got is None:
+            assert not any(h.expired for h in self.open.values())
+            return
+        held = self.open[got.id]
+        held.delivery += 1
+        assert held.expired
+        held.expired = False
+        assert (got.payloads, got.delivery) == (held.payloads, held.delivery)
+        mine[got.id] = got.delivery
+
+    @rule(worker=WORKERS)
+    def release(self, worker: str) -> None:
+        leases, self.holds[worker] = self.holds[worker], {}
+        mine = [(i, d) for i, d in leases.items() if self._holds(i, d)]
+        assert self.run(self.store.release(list(leases.items()))) == len(mine)
+        for claim_id, _ in mine:
+            self.open[claim_id].expired = True
+            self.open[claim_id].delivery -= 1
+
+    @rule(worker=WORKERS, data=st.data())
+    def ack(self, worker: str, data: st.DataObject) -> None:
+        if not self.holds[worker]:
+            return
+        ids = data.draw(st.lists(st.sampled_from(sorted(self.holds[worker])), unique=True))
+        open_ids = [i for i in ids if i in self.open]
+        assert self.run(self.store.ack(ids)) == len(open_ids)
+        for claim_id in ids:
+            self.open.pop(claim_id, None)
+            del self.holds[worker][claim_id]
+
+    def _holds(self, claim_id: str, delivery: int) -> bool:
+        return claim_id in self.open and self.open[claim_id].delivery == delivery
+
+    @invariant()
+    def redis_holds_what_the_model_holds(self) -> None:
+        self.run(self._compare())
+
+    async def _compare(self) -> None:
+        assert await list_at(self.redis, QUEUE) == self.queue
+        assert await open_claims(self.store) == {i: h.payloads for i, h in self.open.items()}
+        counts = await self.redis.hgetall(self.store.deliveries_key)
+        assert counts == {i.encode(): b"%d" % h.delivery for i, h in self.open.items()}
+        in_claims = [p for h in self.open.values() for p in h.payloads]
+        await assert_conserved(self.store, [*self.queue, *in_claims])
+
+
+async def push(redis: Any, payloads: list[bytes]) -> None:
+    await redis.rpush(QUEUE, *payloads)
+
+
+async def expire(redis: Any, key: str, claim_id: str) -> None:
+    await redis.zadd(key, {claim_id: 1})
+
+
+def test_any_history_keeps_every_payload_in_exactly_one_place(redis_url: str) -> None:
+    class OfThisServer(History):
+        url = redis_url
+
+    run_state_machine_as_test(
+        OfThisServer,
+        settings=settings(max_examples=50, stateful_step_count=30, deadline=None),
+    )
