@@ -7,6 +7,7 @@ exactly one claim, until the claim is acked.
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -70,7 +71,8 @@ class Bench:
 
     async def expire(self, claim: Claim) -> None:
         """Let the claim's lease end, as if the time had passed."""
-        assert await self.redis.zadd(self.store.claims_key, {claim.id: 1}, xx=True, ch=True)
+        await self.redis.zadd(self.store.claims_key, {claim.id: 1}, xx=True)
+        assert await self.deadline(claim) == 1
 
     async def deadline(self, claim: Claim) -> float:
         score = await self.redis.zscore(self.store.claims_key, claim.id)
@@ -96,13 +98,14 @@ class Bench:
 
 
 async def list_at(redis: Redis, key: str) -> list[bytes]:
-    return list(await redis.lrange(key, 0, -1))
+    payloads: Any = await redis.lrange(key, 0, -1)
+    return list(payloads)
 
 
 async def open_claims(store: ClaimStore) -> dict[str, list[bytes]]:
     """Claim id -> payloads, for every claim with a lease."""
-    ids = [i.decode() for i in await store.redis.zrange(store.claims_key, 0, -1)]
-    return {i: await list_at(store.redis, store.claim_key(i)) for i in ids}
+    ids: Any = await store.redis.zrange(store.claims_key, 0, -1)
+    return {i: await list_at(store.redis, store.claim_key(i)) for i in map(bytes.decode, ids)}
 
 
 async def assert_conserved(store: ClaimStore, pushed: Iterable[bytes]) -> None:
@@ -116,9 +119,11 @@ async def assert_conserved(store: ClaimStore, pushed: Iterable[bytes]) -> None:
     expected = {store.claim_key(i) for i, payloads in claims.items() if payloads}
     if claims:
         expected |= {store.claims_key, store.deliveries_key}
-        fields = {f.decode() for f in await store.redis.hkeys(store.deliveries_key)}
-        assert {f.removesuffix(":at") for f in fields} == claims.keys(), "stray delivery counts"
-    keys = {k.decode() for k in await store.redis.keys()}
+        fields: Any = await store.redis.hkeys(store.deliveries_key)
+        ids = {f.decode().removesuffix(":at") for f in fields}
+        assert ids == claims.keys(), "stray delivery counts"
+    found_keys: Any = await store.redis.keys()
+    keys = {k.decode() for k in found_keys}
     assert keys - {store.queue} == expected, "stray keys"
 
 

@@ -27,8 +27,11 @@ def _run(args: argparse.Namespace) -> int:
         case "setup":
             ensure_servers()
         case "stop":
-            for directory in stop_holders(args.directory, _STOP_SECONDS):
-                print(f"stop: stopped the server in {directory}")
+            # `.local/run` is locked by its starter; a server that has lost it, one level below.
+            below = sorted(path for path in args.directory.glob("*") if path.is_dir())
+            for root in (args.directory, *below):
+                for directory in stop_holders(root, _STOP_SECONDS):
+                    print(f"stop: stopped what was running in {directory}")
         case "run":
             from pepi_stream.local import run
 

@@ -128,7 +128,8 @@ def report(n: int, found: Found, seconds: float) -> str:
             "windows": found.windows,
             "seconds": round(seconds, 3),
             "events_per_second": round((found.rows + found.dead) / seconds) if seconds else 0,
-        }
+        },
+        separators=(",", ":"),
     )
 
 
@@ -252,11 +253,10 @@ def _find(client: Any, mysql: Any, settings: Settings) -> Found:
     """Count everything, the slow and certain way."""
     found = Found()
     queue, table = settings.source.queue, f"`{settings.sink.table}`"
-    own = {queue, f"{{{queue}}}:claims", f"{{{queue}}}:deliveries"}
     for key in sorted(raw.decode(errors="replace") for raw in client.keys("*")):
         if key.startswith(f"{{{queue}}}:claim:"):
             found.claimed += client.llen(key)
-        if key not in own or key.endswith(":deliveries"):
+        elif key not in (queue, f"{{{queue}}}:claims"):
             found.stray.append(key)
     found.queued = client.llen(queue)
     found.leases = client.zcard(f"{{{queue}}}:claims")

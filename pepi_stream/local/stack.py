@@ -26,7 +26,7 @@ import redis
 from honcho.environ import expand_processes, parse_procfile
 
 from pepi_stream.errors import PepiError
-from pepi_stream.local.errors import LocalError
+from pepi_stream.local.errors import DirectoryInUseError, LocalError
 from pepi_stream.local.lock import LOCK_NAME, DirectoryLock
 from pepi_stream.local.process import _EXEC_TIED_TO_STARTER
 from pepi_stream.local.servers import MariaDBServer, RedisServer
@@ -309,7 +309,7 @@ class Stack:
 
     def _start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire(_LOCK_SECONDS)
+        self._acquire()
         if self._fresh:
             self._wipe()
         for server in (self._redis, self._mariadb):
@@ -334,6 +334,20 @@ class Stack:
                 "a PEPI_ variable sets redis.url or database.url, and this uses private servers "
                 "only; unset it"
             )
+
+    def _acquire(self) -> None:
+        try:
+            return self._lock.acquire(0)
+        except DirectoryInUseError:
+            # If its starter was killed, what is left of it ends by itself; else this raises soon.
+            self._say(f"{_shown(self.directory)} is in use; waiting for what uses it to end")
+        try:
+            self._lock.acquire(_LOCK_SECONDS)
+        except DirectoryInUseError:
+            raise LocalError(
+                f"{_shown(self.directory)} is in use by another process; stop that one first "
+                "(python -m pepi_stream.local stop)"
+            ) from None
 
     def _wipe(self) -> None:
         """Remove everything but the lock; first see that no server still runs on it."""

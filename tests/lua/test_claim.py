@@ -247,10 +247,8 @@ async def test_a_key_of_another_type_leaves_the_queue_as_it_is(
     if (spoiled, mode) == ("claim", "again"):  # there is no lease, so nothing is read
         assert await bench.again(claim_id) is None
     else:
-        with pytest.raises(ResponseError, match="WRONGTYPE|PEPICLAIM"):
-            await bench.store.claim(
-                claim_id, max_payloads=2, max_bytes=MANY, again=mode == "again"
-            )
+        with pytest.raises(ResponseError, match=r"WRONGTYPE|PEPICLAIM"):
+            await bench.store.claim(claim_id, max_payloads=2, max_bytes=MANY, again=mode == "again")
 
     assert await bench.redis.get(key) == b"not ours"
     await bench.redis.delete(key)

@@ -1,4 +1,4 @@
-"""The header of every script is true: it says what the code reads and what the Python call sends."""
+"""The header of every script is true: what the code reads, and what the Python call sends."""
 
 import re
 from pathlib import Path

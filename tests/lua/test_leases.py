@@ -250,10 +250,20 @@ async def test_reissue_leaves_a_list_without_a_lease_and_the_old_claim_alone(
     store.new_id = lambda: taken  # type: ignore[method-assign]
     await bench.redis.rpush(store.claim_key(taken), b"left over")
 
-    assert await store.reissue(claim) is None
+    moved = await store.reissue(claim)
+    left = await open_claims(store)
+    await bench.redis.delete(store.claim_key(taken))
 
-    assert await open_claims(store) == {claim.id: claim.payloads}
-    assert await bench.redis.delete(store.claim_key(taken))
+    assert left == {claim.id: claim.payloads}, "a claim has lost its payloads"
+    assert moved is None
+
+
+async def test_reissue_of_a_vanished_list_says_that_it_is_gone(bench: Bench) -> None:
+    (claim,) = await claims(bench, 1)
+    await bench.redis.delete(bench.store.claim_key(claim.id))
+    bench.expected.clear()
+
+    assert await bench.store.reissue(claim) is None
 
 
 # all of them

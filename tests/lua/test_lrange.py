@@ -78,9 +78,7 @@ async def test_a_bad_count_is_an_error_that_loses_nothing(
     assert await bench.queued() == pushed
 
 
-async def test_a_missing_count_is_an_error_that_says_how_to_call_it(
-    bench: Bench, cli: Cli
-) -> None:
+async def test_a_missing_count_is_an_error_that_says_how_to_call_it(bench: Bench, cli: Cli) -> None:
     pushed = await bench.push(*PAYLOADS)
 
     said = b" ".join(cli("--eval", "lua/lrange.lua", "pepi_queue"))

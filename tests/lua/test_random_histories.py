@@ -60,7 +60,7 @@ class History(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.redis = client_of(self.url)
         self.store = store_of(self.redis)
-        self.run(self.redis.flushall())
+        self.run(flush(self.redis))
         self.queue: list[bytes] = []
         self.open: dict[str, Held] = {}
         self.seen: dict[str, list[bytes]] = {}
@@ -89,9 +89,7 @@ class History(RuleBasedStateMachine):
     def claim(self, worker: str, max_payloads: int, max_bytes: int, lost: bool) -> str:
         claim_id = self.store.new_id()
         assert claim_id not in self.seen
-        got = self.run(
-            self.store.claim(claim_id, max_payloads=max_payloads, max_bytes=max_bytes)
-        )
+        got = self.run(self.store.claim(claim_id, max_payloads=max_payloads, max_bytes=max_bytes))
         count = fitting(self.queue, max_payloads, max_bytes)
         taken, self.queue = self.queue[:count], self.queue[count:]
         assert (got.payloads if got else []) == taken
@@ -180,6 +178,10 @@ class History(RuleBasedStateMachine):
         assert counts == {i.encode(): b"%d" % h.delivery for i, h in self.open.items()}
         in_claims = [p for h in self.open.values() for p in h.payloads]
         await assert_conserved(self.store, [*self.queue, *in_claims])
+
+
+async def flush(redis: Any) -> None:
+    await redis.flushall()
 
 
 async def push(redis: Any, payloads: list[bytes]) -> None:
