@@ -97,6 +97,18 @@ class Bench:
         await assert_conserved(self.store, self.expected.elements())
 
 
+@asynccontextmanager
+async def checked_bench(url: str) -> AsyncIterator[Bench]:
+    """Run a test's block on a queue of this Redis, then check that nothing was lost."""
+    redis = client_of(url)
+    try:
+        bench = Bench(redis)
+        yield bench
+        await bench.check()
+    finally:
+        await redis.aclose()
+
+
 async def list_at(redis: Redis, key: str) -> list[bytes]:
     payloads: Any = await redis.lrange(key, 0, -1)
     return list(payloads)

@@ -8,25 +8,29 @@ from pathlib import Path
 
 
 class CuttingProxy:
-    """Forwards to a Redis; cuts the client off instead of delivering a chosen reply.
+    """Forwards to a Redis, and loses the replies that it is told to lose.
 
     Attributes:
         url: where clients connect.
         requests: what clients sent, as it came.
-        cuts: how many replies were withheld.
+        lost: how many replies were withheld.
     """
 
     def __init__(self, upstream: Path) -> None:
         self._upstream = upstream
-        self._cut: bytes | None = None
-        self._links: set[asyncio.Task[None]] = set()
+        self._lose: bytes | None = None
+        self._silently = False
+        self._links: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.url = ""
         self.requests: list[bytes] = []
-        self.cuts = 0
+        self.lost = 0
 
-    def lose_reply_to(self, part: bytes) -> None:
-        """Lose the next reply to a request that holds ``part``, unless it is NOSCRIPT."""
-        self._cut = part
+    def lose_reply_to(self, part: bytes, *, silently: bool = False) -> None:
+        """Lose the next reply to a request that holds ``part``, unless it is NOSCRIPT.
+
+        The client is cut off then, or with ``silently`` left waiting.
+        """
+        self._lose, self._silently = part, silently
 
     def asked(self, part: bytes) -> int:
         """How many requests held ``part``."""
@@ -35,18 +39,20 @@ class CuttingProxy:
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._links.add(task)
         server_reader, server_writer = await asyncio.open_unix_connection(str(self._upstream))
+        self._links[task] = server_writer
         pump = asyncio.ensure_future(self._requests(reader, server_writer))
         try:
             while reply := await server_reader.read(1 << 16):
                 if (
-                    self._cut is not None
-                    and self._cut in self.requests[-1]
+                    self._lose is not None
+                    and self._lose in self.requests[-1]
                     and not reply.startswith(b"-NOSCRIPT")
                 ):
-                    self._cut = None
-                    self.cuts += 1
+                    self._lose = None
+                    self.lost += 1
+                    if self._silently:
+                        continue
                     break
                 writer.write(reply)
                 await writer.drain()
@@ -56,7 +62,7 @@ class CuttingProxy:
                 end.close()
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
-            self._links.discard(task)
+            del self._links[task]
 
     async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         while request := await reader.read(1 << 16):
@@ -77,6 +83,6 @@ async def cutting_proxy(upstream: Path) -> AsyncIterator[CuttingProxy]:
         yield proxy
     finally:
         server.close()
-        for link in list(proxy._links):
-            link.cancel()
-        await asyncio.gather(*proxy._links, return_exceptions=True)
+        for upstream_writer in proxy._links.values():
+            upstream_writer.close()
+        await asyncio.gather(*proxy._links)

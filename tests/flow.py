@@ -213,6 +213,10 @@ class Flow:
         self.redis.close()
 
 
+#: Makes flows: (REDIS_URL, DATABASE_URL, **settings).
+MakeFlow = Callable[..., Flow]
+
+
 def plain(ids: Sequence[int] | range, *, at: int = 1_700_000_000) -> Iterable[bytes]:
     """Yield one ``plain`` payload per id, spread over event names, campaigns and minutes."""
     names = ("sent", "opened", "clicked", "bounced")

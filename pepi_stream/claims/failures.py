@@ -36,7 +36,8 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
         doing: what was being done, for the message ("claiming from pepi_queue").
     """
     detail = f"{doing}: Redis: {describe(exc)}"
-    if isinstance(exc, _FATAL):
+    # A refused login arrives as a ConnectionError, with what Redis said as its cause.
+    if isinstance(exc, _FATAL) or isinstance(exc.__cause__, _FATAL):
         return FatalError(f"{detail}. Check user and password in REDIS_URL, and its ACL")
     if isinstance(exc, redis_errors.ResponseError):
         if isinstance(exc, (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)) or str(

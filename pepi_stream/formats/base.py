@@ -146,7 +146,12 @@ class JsonFormat(Format, Generic[T]):
         origins: list[Origin] = []
         dead: list[DeadLetter] = []
         for position, payload in enumerate(payloads):
-            for element, raw in self._split(payload):
+            try:
+                records = self._split(payload)
+            except FormatError as exc:
+                dead.append(DeadLetter(position, None, payload, reason_of(exc)))
+                continue
+            for element, raw in records:
                 try:
                     record = self._decode_one(raw)
                     self.columns([record])
@@ -162,10 +167,10 @@ class JsonFormat(Format, Generic[T]):
             try:
                 elements = self._decode_elements(payload)
             except (msgspec.MsgspecError, ValueError, RecursionError):
-                pass  # decoding the whole gives the reason
-            else:
-                if elements:
-                    return enumerate(elements)
+                return [(None, payload)]  # decoding the whole gives the reason
+            if not elements:
+                raise FormatError("no event in the payload")
+            return enumerate(elements)
         return [(None, payload)]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pepi_stream.local.servers import MariaDBServer, RedisServer
+from tests.flow import Flow, MakeFlow
 
 
 @pytest.fixture
@@ -20,3 +21,29 @@ def own_mariadb(tmp_path: Path) -> Iterator[MariaDBServer]:
     """A running MariaDB of the test's own."""
     with MariaDBServer(tmp_path / "mariadb") as server:
         yield server
+
+
+@pytest.fixture
+def make_flow(tmp_path: Path) -> Iterator[MakeFlow]:
+    """Make flows that are stopped after the test."""
+    flows: list[Flow] = []
+
+    def make(redis_url: str, database_url: str, **settings: str) -> Flow:
+        settings = {"PEPI_SOURCE__FORMAT": "plain"} | settings
+        flow = Flow(redis_url, database_url, tmp_path, **settings)
+        flows.append(flow)
+        return flow
+
+    yield make
+    for flow in flows:
+        flow.stop()
+
+
+@pytest.fixture
+def flow(make_flow: MakeFlow, redis_url: str, database_url: str) -> Flow:
+    """A migrated flow with short leases on the shared servers."""
+    flow = make_flow(
+        redis_url, database_url, PEPI_SOURCE__LEASE_SECONDS="3", PEPI_SOURCE__RECOVER_SECONDS="0.2"
+    )
+    flow.migrate()
+    return flow

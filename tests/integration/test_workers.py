@@ -8,41 +8,12 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 from pepi_stream.local.servers import MariaDBServer, RedisServer
-from tests.flow import Flow, plain, wait_for
+from tests.flow import Flow, MakeFlow, plain, wait_for
 
 ROOT = Path(__file__).parents[2]
-MakeFlow = Callable[..., Flow]
-
-
-@pytest.fixture
-def make_flow(tmp_path: Path) -> Iterator[MakeFlow]:
-    """Make flows that are stopped after the test."""
-    flows: list[Flow] = []
-
-    def make(redis_url: str, database_url: str, **settings: str) -> Flow:
-        flow = Flow(redis_url, database_url, tmp_path, PEPI_SOURCE__FORMAT="plain", **settings)
-        flows.append(flow)
-        return flow
-
-    yield make
-    for flow in flows:
-        flow.stop()
-
-
-@pytest.fixture
-def flow(make_flow: MakeFlow, redis_url: str, database_url: str) -> Flow:
-    """A migrated flow with short leases on the shared servers."""
-    flow = make_flow(
-        redis_url, database_url, PEPI_SOURCE__LEASE_SECONDS="3", PEPI_SOURCE__RECOVER_SECONDS="0.2"
-    )
-    flow.migrate()
-    return flow
 
 
 def test_one_worker_drains_and_stops_clean(flow: Flow) -> None:

@@ -4,15 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.claims_bench import Bench, client_of
+from tests.claims_bench import Bench, checked_bench
 
 
 @pytest.fixture
 async def bench(redis_url: str) -> AsyncIterator[Bench]:
-    redis = client_of(redis_url)
-    try:
-        bench = Bench(redis)
+    async with checked_bench(redis_url) as bench:
         yield bench
-        await bench.check()
-    finally:
-        await redis.aclose()

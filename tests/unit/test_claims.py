@@ -129,14 +129,15 @@ def test_claims_fill_the_slots_until_they_are_dropped() -> None:
     held = HeldClaims(2)
     first, second = claim(b"a"), claim(b"b")
 
-    assert not held.full
-    held.add(first)
-    assert not held.full
-    held.add(second)
-    assert held.full
-    assert len(held) == 2
+    full = [held.full]
+    for taken in (first, second):
+        held.add(taken)
+        full.append(held.full)
+    assert (full, len(held)) == ([False, False, True], 2)
+
     held.drop([first.id, "unknown"])
-    assert not held.full
+
+    assert (held.full, len(held)) == (False, 1)
     assert first.id not in held
     assert second.id in held
 

@@ -1,0 +1,133 @@
+"""What a worker does with wrong settings and unfit servers: one clear line, the right exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.flow import Flow, MakeFlow, wait_for
+
+PASSWORD = "planted-secret"
+
+
+def start_and_fail(flow: Flow) -> tuple[int, list[str]]:
+    """Run a worker that ends by itself; return exit code and the lines that say why."""
+    worker = flow.worker()
+    code = worker.process.wait(30)
+    assert PASSWORD not in worker.log
+    assert "Traceback" not in worker.log
+    return code, [line for line in worker.log.splitlines() if "CRITICAL" in line or "Error" in line]
+
+
+@pytest.fixture
+def flow(make_flow: MakeFlow, redis_url: str, database_url: str) -> Flow:
+    """A flow whose database has no tables yet."""
+    return make_flow(redis_url, database_url)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("PEPI_SORCE__QUEUE", "x", "did you mean PEPI_SOURCE__QUEUE?"),
+        ("PEPI_SOURCE__CLAIM_MAX", "0", "source.claim_max"),
+        ("PEPI_SOURCE__FORMAT", "pepipots", "known: pepipost, plain"),
+        ("PEPI_SOURCE__FORMAT", "no_such_module:decode", "cannot import 'no_such_module'"),
+        ("PEPI_ENRICH__ENRICHERS", '["geo"]', "no enricher 'geo'"),
+        ("PEPI_SINK__COLUMNS", '["id", "colour"]', "no column 'colour'"),
+        ("PEPI_WINDOWS__MINUTE__BY", '["n"]', "windows.minute.by"),
+        ("PEPI_CONFIG", "/no/such/file.toml", "/no/such/file.toml"),
+    ],
+)
+def test_wrong_settings_end_with_one_line(flow: Flow, name: str, value: str, says: str) -> None:
+    flow.env[name] = value
+    code, lines = start_and_fail(flow)
+    assert code == 78
+    assert len(lines) == 1
+    assert says in lines[0]
+
+
+def test_missing_tables_are_fatal_and_name_the_remedy(flow: Flow) -> None:
+    code, lines = start_and_fail(flow)
+    assert code == 70
+    assert len(lines) == 1
+    assert "pepi_claim" in lines[0]
+    assert "faust -A pepi_stream migrate" in lines[0]
+
+
+def test_a_missing_column_is_fatal(flow: Flow) -> None:
+    flow.migrate()
+    flow.sql("ALTER TABLE pepi_event DROP COLUMN campaign")
+    code, lines = start_and_fail(flow)
+    assert code == 70
+    assert "campaign" in lines[0]
+    assert "sink.columns" in lines[0]
+
+
+def test_a_wrong_database_password_is_fatal(flow: Flow, database_url: str) -> None:
+    user, _, place = database_url.removeprefix("mysql://").rpartition("@")
+    name = user.partition(":")[0]
+    flow.env["DATABASE_URL"] = f"mysql://{name}:{PASSWORD}@{place}"
+    code, lines = start_and_fail(flow)
+    assert code == 70
+    assert "check user and password in DATABASE_URL" in lines[0]
+
+
+def test_a_wrong_redis_password_is_fatal(flow: Flow) -> None:
+    flow.migrate()
+    flow.redis.config_set("requirepass", "right")
+    try:
+        socket_path = flow.env["REDIS_URL"].removeprefix("unix://").partition("?")[0]
+        flow.env["REDIS_URL"] = f"unix://:{PASSWORD}@{socket_path}?db=0"
+        code, lines = start_and_fail(flow)
+    finally:
+        flow.redis.config_set("requirepass", "")
+    assert code == 70
+    assert "REDIS_URL" in lines[0]
+
+
+def test_a_queue_of_another_type_is_fatal(flow: Flow) -> None:
+    flow.migrate()
+    flow.redis.set("pepi_queue", "a string")
+    code, lines = start_and_fail(flow)
+    assert code == 70
+    assert "another kind of key" in lines[0]
+    assert flow.redis.get("pepi_queue") == b"a string"
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("REDIS_URL", f"redis://:{PASSWORD}@127.0.0.1:1/0"),
+        ("DATABASE_URL", f"mysql://pepi:{PASSWORD}@127.0.0.1:1/pepi"),
+    ],
+)
+def test_an_unreachable_server_is_tried_again_and_sigterm_still_stops(
+    flow: Flow, name: str, url: str
+) -> None:
+    flow.migrate()
+    flow.env[name] = url
+    worker = flow.worker()
+    wait_for(lambda: "(try 1;" in worker.log)
+    assert worker.process.poll() is None
+    assert worker.stop() == 0
+    assert PASSWORD not in worker.log
+
+
+def test_importing_settings_builds_no_app() -> None:
+    code = (
+        "import sys, pepi_stream.settings as s; assert s.load_settings;"
+        "assert not {'faust', 'mode', 'redis', 'aiomysql'} & sys.modules.keys(), 'imported';"
+        "assert 'app' not in vars(sys.modules['pepi_stream'])"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_topology_is_one_file_of_one_screen() -> None:
+    import pepi_stream.topology
+
+    source = Path(pepi_stream.topology.__file__).read_text()
+    assert source.count("@app.agent(") == 3
+    assert len(source.splitlines()) < 160

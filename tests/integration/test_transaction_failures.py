@@ -1,0 +1,178 @@
+"""Failures in the middle of a flush: nothing is half done, and writing again takes effect once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiomysql
+import pytest
+
+from pepi_stream.errors import TransientError
+from pepi_stream.local.servers import MariaDBServer
+from pepi_stream.settings import load_settings
+from pepi_stream.sink import Rendered, Transaction, connect
+from pepi_stream.sink.connection import fetch
+from tests.cutting_proxy import cutting_proxy
+from tests.sinking import Database, database, event, events
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    async with database(database_url) as opened:
+        yield opened
+
+
+def before_statement(transaction: Transaction, head: bytes, act: Any) -> None:
+    """Await ``act()`` before the transaction sends a statement that starts with ``head``."""
+    query = transaction.conn.query
+
+    async def intercepted(sql: Any, unbuffered: bool = False) -> Any:
+        if bytes(sql).startswith(head):
+            await act()
+        return await query(sql, unbuffered)
+
+    transaction.conn.query = intercepted
+
+
+async def write_again(db: Database, flush: list[Rendered], rows: int) -> None:
+    """Write a flush as the sink does after a failure: twice, to be sure that once is enough."""
+    transaction = await db.transaction()
+    outcome = await transaction.write(flush)
+    assert (len(outcome.committed), outcome.rows) == (len(flush), rows)
+    assert len((await transaction.write(flush)).repeated) == len(flush)
+    assert len(await db.ids()) == rows
+
+
+async def nothing_is_there(db: Database) -> bool:
+    tables = ("pepi_event", "pepi_claim", "pepi_dead_letter", "pepi_window_minute")
+    return not any([await db.value(f"SELECT COUNT(*) FROM {table}") for table in tables])
+
+
+async def test_a_deadlock_is_transient_and_writing_again_takes_effect_once(db: Database) -> None:
+    await (await db.transaction()).write([db.rendered([event(3)])])
+    await db.query("CREATE TABLE ballast (a INT)")
+    other = await db.connect()
+    await other.query(b"BEGIN")
+    # InnoDB ends the transaction that has changed less: make that ours.
+    await other.query(b"INSERT INTO ballast SELECT seq FROM seq_1_to_2000")
+    await other.query(b"UPDATE pepi_window_hour SET n = n + 0, campaign = 'x'")
+    transaction = await db.transaction()
+    flush = [db.rendered([event(6), event(9), b"bad"])]
+    writing = asyncio.ensure_future(transaction.write(flush))
+
+    async def waits() -> bool:
+        [(_, waiting)] = await db.query("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'")
+        return int(waiting) > 0
+
+    await wait_until(waits)  # it holds the row of the minute and wants that of the hour
+    await other.query(b"UPDATE pepi_window_minute SET n = n + 0, event_name = 'x'")
+    with pytest.raises(TransientError, match="1213"):
+        await writing
+    await other.query(b"ROLLBACK")
+    assert not transaction.conn.closed  # only the transaction is lost
+    outcome = await transaction.write(flush)
+    assert (outcome.rows, outcome.dead, len(outcome.committed)) == (2, 1, 1)
+    assert await db.ids() == ["3", "6", "9"]
+
+
+async def test_a_lock_wait_timeout_is_transient_and_nothing_is_half_done(db: Database) -> None:
+    flush = [db.rendered([*events(6), b"bad"])]
+    other = await db.connect()
+    await other.query(b"BEGIN")
+    key = next(iter(flush[0].batch.counts["hour"]))
+    await other.query(
+        f"INSERT INTO pepi_window_hour VALUES (FROM_UNIXTIME({key.start}), "
+        f"X'{key.hash().hex()}', '', '', 1)"
+    )
+    impatient = {"PEPI_DATABASE__LOCK_WAIT_SECONDS": "1"}
+    url = db.settings.database.url.get_secret_value()
+    settings = load_settings({"DATABASE_URL": url, **impatient})
+    transaction = await db.transaction(settings=settings)
+    with pytest.raises(TransientError, match="1205"):
+        await transaction.write(flush)
+    await other.query(b"ROLLBACK")
+    assert await nothing_is_there(db)
+    outcome = await transaction.write(flush)  # over the same connection
+    assert (outcome.rows, outcome.dead) == (6, 1)
+    assert len(await db.ids()) == 6
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["INSERT INTO `pepi_claim`", "INSERT INTO `pepi_event`", "INSERT INTO `pepi_w", "COMMIT"],
+)
+async def test_a_connection_that_is_killed_loses_nothing(db: Database, head: str) -> None:
+    flush = [db.rendered(events(5)), db.rendered([event(6, TAGS="c" * 256), event(7)])]
+    transaction = await db.transaction()
+    [(victim,)] = await fetch(transaction.conn, "SELECT CONNECTION_ID()")
+
+    async def kill() -> None:
+        await db.query(f"KILL {victim}")
+
+    before_statement(transaction, head.encode(), kill)
+    with pytest.raises(TransientError):
+        await transaction.write(flush)
+    assert transaction.conn.closed
+    assert await nothing_is_there(db)
+    await write_again(db, flush, rows=6)
+    assert len(await db.dead()) == 1
+
+
+async def test_a_lost_reply_to_commit_is_answered_by_the_ledger(
+    db: Database, mariadb_server: MariaDBServer
+) -> None:
+    flush = [db.rendered(events(10)), db.rendered([b"bad"])]
+    async with cutting_proxy(mariadb_server.socket_path) as proxy:
+        through = urlsplit(proxy.url)
+        args = db.settings.database.connect_args()
+        url = f"mysql://pepi:{args['password']}@127.0.0.1:{through.port}/{args['db']}"
+        transaction = await db.transaction(settings=load_settings({"DATABASE_URL": url}))
+        proxy.lose_reply_to(b"COMMIT")
+        with pytest.raises(TransientError, match="Lost connection"):
+            await transaction.write(flush)
+        assert proxy.cuts == 1
+    assert transaction.conn.closed
+    again = await (await db.transaction()).write(flush)
+    assert again.repeated == [r.batch.claim for r in flush]
+    assert (again.committed, again.rows, again.dead) == ([], 0, 0)
+    assert len(await db.ids()) == 10
+    assert len(await db.dead()) == 1
+
+
+@pytest.mark.parametrize("head", [b"BEGIN", b"INSERT INTO `pepi_event`", b"COMMIT"])
+async def test_a_flush_that_is_cancelled_gives_its_connection_up(db: Database, head: bytes) -> None:
+    transaction = await db.transaction()
+    reached = asyncio.Event()
+
+    async def hang() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    before_statement(transaction, head, hang)
+    flush = [db.rendered(events(4))]
+    writing = asyncio.ensure_future(transaction.write(flush))
+    await reached.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert transaction.conn.closed
+    await write_again(db, flush, rows=4)
+
+
+async def test_a_server_that_does_not_listen_is_transient(own_mariadb: MariaDBServer) -> None:
+    socket = load_settings({"DATABASE_URL": own_mariadb.url}).database
+    tcp = load_settings({"DATABASE_URL": own_mariadb.tcp_url}).database
+    conn = await connect(socket)
+    await asyncio.to_thread(own_mariadb.stop)
+    try:
+        with pytest.raises(aiomysql.MySQLError):
+            await conn.query(b"SELECT 1")
+    finally:
+        conn.close()
+    for settings in (socket, tcp):
+        with pytest.raises(TransientError, match=r"connecting to .*(mysqld?|mariadb|127\.0\.0\.1)"):
+            await connect(settings)
