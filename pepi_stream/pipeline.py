@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pepi_stream.claims.claim import Claim
 from pepi_stream.enrich import Enricher, load_enricher
@@ -54,9 +54,32 @@ class Pipeline:
             return self.enrich_each(claim)
 
     def count(self, batch: Batch) -> Batch:
-        """Count the batch's events in every window; returns the same batch."""
-        count_windows(self.windows, batch)
+        """Count the batch's events in every window.
+
+        Returns the same batch, or one without the events that cannot be counted.
+        """
+        try:
+            count_windows(self.windows, batch)
+        except Exception:
+            logger.exception("%r cannot be counted as a whole; taking it event by event", batch)
+            return self.sieve(batch, lambda event: count_windows(self.windows, event))
         return batch
+
+    def sieve(self, batch: Batch, step: Callable[[Batch], object]) -> Batch:
+        """Do a step with each event alone; the events that it raises for become dead letters."""
+        good: list[int] = []
+        dead: list[DeadLetter] = []
+        for index in range(len(batch)):
+            try:
+                step(batch.keep([index]))
+            except Exception as exc:
+                dead.append(self.dead_letter(batch, index, reason_of(exc)))
+            else:
+                good.append(index)
+        kept = batch.keep(good)
+        kept.dead += dead
+        count_windows(self.windows, kept)
+        return kept
 
     def enrich_each(self, claim: Claim) -> Batch:
         """Decode and enrich a claim one payload at a time."""

@@ -100,19 +100,22 @@ def build_app(settings: Settings) -> PepiApp:
     async def enrich(stream: AsyncIterable[Claim]) -> None:
         """Decode a claim's payloads and add columns to its events."""
         async for claim in stream:
-            await enriched.send(value=await delivery.enrich(claim))
+            with delivery.holding():
+                await enriched.send(value=await delivery.enrich(claim))
 
     @app.agent(enriched)
     async def window(stream: AsyncIterable[Batch]) -> None:
         """Count a batch's events in every window."""
         async for batch in stream:
-            await counted.send(value=pipeline.count(batch))
+            with delivery.holding():
+                await counted.send(value=pipeline.count(batch))
 
     @app.agent(counted)
     async def sink(stream: AsyncIterable[Batch]) -> None:
         """Hand batches to the sink, which commits them and acks their claims."""
         async for batch in stream:
-            delivery.accept(batch)
+            with delivery.holding():
+                delivery.accept(batch)
 
     async def deliver(claim: Claim) -> None:
         await claims.send(value=claim)

@@ -164,6 +164,16 @@ class ClaimStore:
             return None
         return Claim(fresh, claim.payloads, delivery=1, received_at=claim.received_at)
 
+    async def killers(self, claim_id: str) -> list[int]:
+        """Return the positions in the claim that workers were at when they died."""
+        noted: Any = await self.redis.hget(self.deliveries_key, f"{claim_id}:at")
+        return [int(i) for i in (noted or b"").split(b",") if i]
+
+    async def note_killers(self, claim_id: str, positions: Sequence[int]) -> None:
+        """Note positions for :meth:`killers`; ``ack`` forgets them with the claim."""
+        note = ",".join(map(str, positions))
+        await self.redis.hset(self.deliveries_key, f"{claim_id}:at", note)
+
     async def wait(self, seconds: float) -> bool:
         """Wait until the queue is not empty, at most ``seconds``; return whether it is not.
 

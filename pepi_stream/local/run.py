@@ -132,11 +132,15 @@ def status(figures: Figures, speed: float, since_start: float, url: str) -> str:
     if figures.age is not None and figures.age < since_start:
         seconds = figures.age + (figures.queued / speed if speed else 0.0)
         lag = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:,.1f} s"
-    dead = f", {figures.dead:,} dead" if figures.dead else ""
-    return (
-        f"{speed:,.0f} events/s | queue {figures.queued:,} | {figures.rows:,} rows{dead} | "
-        f"lag {lag} | {url}"
-    )
+    parts = [
+        url,  # first, as a narrow terminal cuts the end off
+        f"{speed:,.0f} events/s",
+        f"queue {figures.queued:,}",
+        f"lag {lag}",
+        f"{figures.rows:,} rows",
+        *([f"{figures.dead:,} dead letters"] if figures.dead else []),
+    ]
+    return "  ".join(parts)
 
 
 class Line:

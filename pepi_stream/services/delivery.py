@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mode import Service
@@ -66,6 +67,19 @@ class Delivery(Service):
         self._failure: PepiError | None = None
         self._running: list[asyncio.Task[None]] = []
         self._claiming: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Guard what an agent does with a claim or batch in its hand.
+
+        An agent that raises loses what it holds, and the claim's lease would be renewed for
+        ever: the worker ends instead, and the lease runs out.
+        """
+        try:
+            yield
+        except Exception as exc:
+            self._fail(exc)
+            raise
 
     async def enrich(self, claim: Claim) -> Batch:
         """Decode and enrich a claim; one that keeps killing workers is taken apart."""
@@ -142,15 +156,18 @@ class Delivery(Service):
         try:
             await work
         except Exception as exc:
-            if isinstance(exc, PepiError):
-                failure = exc
-                logger.critical("%s", exc)
-            else:
-                failure = PepiError(f"a bug in pepi_stream: {exc!r}")
-                logger.critical("%s", failure, exc_info=exc)
-            if self._failure is None:
-                self._failure = failure
-                self._on_failure(failure)
+            self._fail(exc)
+
+    def _fail(self, exc: Exception) -> None:
+        if isinstance(exc, PepiError):
+            failure = exc
+            logger.critical("%s", exc)
+        else:
+            failure = PepiError(f"a bug in pepi_stream or an extension: {exc!r}")
+            logger.critical("%s", failure, exc_info=exc)
+        if self._failure is None:
+            self._failure = failure
+            self._on_failure(failure)
 
     async def _prune_forever(self) -> None:
         while True:

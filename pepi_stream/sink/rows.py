@@ -104,7 +104,7 @@ def _row_writer(kinds: str) -> Callable[[list[Sequence[Any]], list[str]], list[s
         parts.append(f"'{{{name}}}'" if kind == "t" else f"{{{name}}}")
     source = (
         "lambda varying, constants: "
-        f"[f\"{','.join(parts)}\" for {','.join(names)}, in zip(*varying, strict=True)]"
+        f'[f"{",".join(parts)}" for {",".join(names)}, in zip(*varying, strict=True)]'
     )
     writer: Callable[[list[Sequence[Any]], list[str]], list[str]] = eval(source)
     return writer

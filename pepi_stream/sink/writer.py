@@ -78,14 +78,9 @@ class Sink:
         except Exception:
             logger.exception("%r cannot be rendered as a whole; taking it event by event", batch)
         rows: list[str] = []
-        good: list[int] = []
-        for index in range(len(batch)):
-            try:
-                rows += self._renderer.render(batch.keep([index])).rows
-                good.append(index)
-            except Exception as exc:
-                batch.dead.append(self._pipeline.dead_letter(batch, index, str(exc)))
-        kept = self._pipeline.count(batch.keep(good))
+        kept = self._pipeline.sieve(
+            batch, lambda event: rows.extend(self._renderer.render(event).rows)
+        )
         return Rendered(kept, rows)
 
     async def ready(self) -> None:

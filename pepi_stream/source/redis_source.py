@@ -12,7 +12,8 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn
+from functools import partial
+from typing import NoReturn, TypeVar
 
 from pepi_stream.backoff import Backoff
 from pepi_stream.claims import Claim, ClaimStore, HeldClaims, claim_age_seconds
@@ -23,6 +24,7 @@ from pepi_stream.settings import Settings
 from pepi_stream.source.deltas import encode_deltas, merge_counts
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # After a claim that emptied the queue, let a few payloads gather: at 20,000 events/s a
 # claim then holds about 200 payloads and not 10, for 10 ms of latency.
@@ -237,15 +239,22 @@ class RedisSource:
         yielded it is noted in Redis, so that if this worker dies over that record, the next
         one knows which it was.
         """
-        key, field = self.store.deliveries_key, f"{claim.id}:at"
-        noted: Any = await self.store.redis.hget(key, field)
-        killers = {int(i) for i in (noted or b"").decode().split(",") if i}
+        killers = set(await self._patiently(partial(self.store.killers, claim.id)))
         for position in range(len(claim.payloads)):
             if position not in killers:
-                note = ",".join(map(str, sorted({*killers, position})))
-                await self.store.redis.hset(key, field, note)
+                suspects = [*killers, position]
+                await self._patiently(partial(self.store.note_killers, claim.id, suspects))
             yield position, position in killers
-        await self.store.redis.hset(key, field, ",".join(map(str, sorted(killers))))
+        await self._patiently(partial(self.store.note_killers, claim.id, list(killers)))
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call Redis until it answers; raise what retrying cannot mend."""
+        backoff = Backoff(0.1, _BACKOFF_CAP_SECONDS)
+        while True:
+            try:
+                return await call()
+            except Exception as exc:
+                await self._wait(backoff, redis_failure(exc, "noting suspects"))
 
     async def _reissue(self, claim: Claim) -> None:
         logger.critical(

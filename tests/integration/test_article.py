@@ -19,8 +19,7 @@ async def db(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator
     async with database(database_url, tables=False, **ARTICLE) as opened:
         if request.param == "there beforehand":
             await opened.query(BEFOREHAND)
-        for statement in opened.schema.ddl():
-            await opened.query(statement)
+        await opened.make_tables()
         yield opened
 
 

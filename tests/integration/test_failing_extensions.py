@@ -1,0 +1,148 @@
+"""Records that kill workers, extensions that raise, tables that vanish: no claim is harmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.flow import QUEUE, Flow, MakeFlow, plain, wait_for
+
+EXTENSION = """
+import os
+from pepi_stream.formats import FormatError
+from pepi_stream.formats.plain import PlainFormat
+
+class Deadly(PlainFormat):
+    name = "deadly"
+    def decode(self, payloads):
+        if any(b"bomb" in payload for payload in payloads):
+            os._exit(9)
+        return super().decode(payloads)
+
+def touchy(batch):
+    if "touchy" in batch.column("campaign"):
+        raise RuntimeError("cannot look at this campaign")
+    return {}
+
+def unwritable(batch):
+    return [object() if c == "unwritable" else "x" for c in batch.column("campaign")]
+
+def timeless(batch):
+    return {"occurred_at": [
+        "never" if c == "timeless" else ms
+        for c, ms in zip(batch.column("campaign"), batch.column("occurred_at"))
+    ]}
+"""
+
+
+@pytest.fixture
+def extended(
+    make_flow: MakeFlow,
+    redis_url: str,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> MakeFlow:
+    """Make migrated flows that can import the extension above as ``my_extension``."""
+    (tmp_path / "my_extension.py").write_text(EXTENSION)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def make(**settings: str) -> Flow:
+        flow = make_flow(redis_url, database_url, **settings)
+        flow.migrate()
+        return flow
+
+    return make
+
+
+def expire_leases(flow: Flow) -> None:
+    """Let every lease have run out."""
+    for claim_id in flow.claimed():
+        flow.redis.zadd(f"{{{QUEUE}}}:claims", {claim_id: 0})
+
+
+def test_a_record_that_kills_workers_is_found_and_its_neighbours_are_rows(
+    extended: MakeFlow,
+) -> None:
+    flow = extended(
+        PEPI_SOURCE__FORMAT="my_extension:Deadly",
+        PEPI_SOURCE__MAX_DELIVERIES="1",
+        PEPI_SOURCE__RECOVER_SECONDS="0.1",
+    )
+    payloads = list(plain(range(50)))
+    payloads.insert(20, b"bomb 1")
+    payloads.insert(40, b"bomb 2")
+    pushed = flow.push(payloads)
+    for _ in range(3):  # the whole claim, the first bomb, the second bomb
+        worker = flow.worker()
+        assert worker.process.wait(30) == 9
+        expire_leases(flow)
+    survivor = flow.worker()
+    flow.wait_drained()
+    assert survivor.stop() == 0
+    assert flow.rows() == 50
+    letters = flow.sql("SELECT payload, reason FROM pepi_dead_letter ORDER BY position")
+    assert [bytes(raw) for raw, _ in letters] == [b"bomb 1", b"bomb 2"]
+    assert all("a worker died over this record" in reason for _, reason in letters)
+    flow.check_books(pushed)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "settings", "says"),
+    [
+        (
+            "touchy",
+            {"PEPI_ENRICH__ENRICHERS": '["mailbox_provider", "my_extension:touchy"]'},
+            "cannot look at this campaign",
+        ),
+        (
+            "unwritable",
+            {
+                "PEPI_SINK__COLUMNS": '["seq", "id", "event_name", "campaign", "occurred_at", '
+                '"mailbox_provider", {"name": "own", "value": "my_extension:unwritable", '
+                '"type": "VARCHAR(9)"}]'
+            },
+            "type object cannot be written",
+        ),
+        (
+            "timeless",
+            {"PEPI_ENRICH__ENRICHERS": '["mailbox_provider", "my_extension:timeless"]'},
+            "TypeError",
+        ),
+    ],
+)
+def test_an_extension_that_fails_on_one_record_costs_that_record(
+    extended: MakeFlow, campaign: str, settings: dict[str, str], says: str
+) -> None:
+    flow = extended(**settings)
+    bad = b'{"id": 9, "event_name": "sent", "campaign": "%s", "ts": 1}' % campaign.encode()
+    pushed = flow.push([*plain(range(10)), bad, *plain(range(10, 20))])
+    worker = flow.worker()
+    flow.wait_drained()
+    assert worker.stop() == 0
+    assert flow.rows() == 20
+    [(raw, reason)] = flow.sql("SELECT payload, reason FROM pepi_dead_letter")
+    assert bytes(raw) == bad
+    assert says in reason
+    flow.check_books(pushed)
+
+
+def test_a_table_that_vanishes_ends_the_worker_and_releases_its_claims(
+    extended: MakeFlow,
+) -> None:
+    flow = extended()
+    worker = flow.worker()
+    worker.wait_claiming()
+    flow.sql("ALTER TABLE pepi_event RENAME TO hidden")
+    pushed = flow.push(plain(range(3_000)))
+    assert worker.process.wait(30) == 70
+    assert "run `faust -A pepi_stream migrate`" in worker.log
+    assert "Traceback" not in worker.log
+    wait_for(lambda: flow.redis.zcount(f"{{{QUEUE}}}:claims", "-inf", "+inf") > 0)
+    flow.sql("ALTER TABLE hidden RENAME TO pepi_event")
+    survivor = flow.worker()
+    flow.wait_drained()
+    assert survivor.stop() == 0
+    assert flow.rows() == pushed
+    flow.check_books(pushed)
