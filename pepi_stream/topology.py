@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterable
 from typing import Any
 
@@ -20,7 +22,7 @@ import mode.loop
 from faust.app.base import BootStrategy
 
 from pepi_stream.claims import Claim
-from pepi_stream.errors import PepiError
+from pepi_stream.errors import ConfigError, PepiError
 from pepi_stream.events import Batch
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.services import Delivery
@@ -63,10 +65,25 @@ class PepiWorker(faust.Worker):
 
     def execute_from_commandline(self) -> Any:
         """Run until stopped; raise SystemExit with the app's exit code."""
+        _require_web_port(self.app.conf)
         try:
             super().execute_from_commandline()
         except SystemExit as exc:
             raise SystemExit(getattr(self.app, "exit_code", 0) or exc.code) from None
+
+
+def _require_web_port(conf: Any) -> None:
+    """End with one line, not with a crash in mid-start, when the web server cannot listen."""
+    if conf.web_enabled:
+        try:
+            socket.create_server((conf.web_bind, conf.web_port)).close()
+        except OSError as exc:
+            print(
+                f"Error: the web server cannot listen on {conf.web_bind}:{conf.web_port} "
+                f"({exc.strerror}); set PORT or PEPI_WEB__BIND, or run with --without-web",
+                file=sys.stderr,
+            )
+            raise SystemExit(ConfigError.exit_code) from None
 
 
 def build_app(settings: Settings) -> PepiApp:

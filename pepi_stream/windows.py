@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from pepi_stream.errors import ConfigError
-from pepi_stream.events import Batch, WindowKey
+from pepi_stream.events import Batch, Column, Constant, WindowKey
 from pepi_stream.settings import WindowSettings
 
 #: Longest dimension value that a window keeps, in characters; the rest is cut off.
@@ -46,16 +45,11 @@ class Window:
         occurred = batch.column("occurred_at")
         by = [batch.column(name) for name in self.by]
         first, last = min(occurred) // span, max(occurred) // span
-        seen: Counter[tuple[Any, ...]]
-        if by and first == last:  # most claims lie in one span, which then need not be a column
-            seen = Counter(zip(*by, strict=True))
-            start = first * self.seconds
-            for values, n in seen.items():
-                counts[WindowKey(start, tuple(map(_dimension, values)))] += n
-        else:
-            seen = Counter(zip([ms // span for ms in occurred], *by, strict=True))
-            for (number, *values), n in seen.items():
-                counts[WindowKey(number * self.seconds, tuple(map(_dimension, values)))] += n
+        # Most claims lie in one span.
+        one = first == last
+        spans: Column = Constant(first, batch.size) if one else [ms // span for ms in occurred]
+        for (number, *values), n in Counter(zip(spans, *by, strict=True)).items():
+            counts[WindowKey(number * self.seconds, tuple(map(_dimension, values)))] += n
         return counts
 
 

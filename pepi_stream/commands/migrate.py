@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 from faust.cli import option
@@ -13,6 +13,10 @@ from pepi_stream.sink import Schema, connect, connect_without_database
 from pepi_stream.sink.connection import fetch
 from pepi_stream.sink.failures import mysql_failure
 
+_OPTIONS: list[Any] = [
+    option("--dry-run", is_flag=True, help="Print the statements and do nothing."),
+]
+
 
 class migrate(PepiCommand):
     """Create the database and the tables that are missing; change none that exist.
@@ -20,9 +24,7 @@ class migrate(PepiCommand):
     Safe to run again and again, and beside running workers.
     """
 
-    options: ClassVar[list[Any]] = [
-        option("--dry-run", is_flag=True, help="Print the statements and do nothing."),
-    ]
+    options = _OPTIONS
 
     async def run(self, dry_run: bool, **kwargs: Any) -> int:
         """Run the DDL, or print it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 from faust.cli import option
@@ -19,6 +19,25 @@ from pepi_stream.simulate import simulate as simulate_events
 _MAX_PUSH = 1000  # payloads per RPUSH
 _PUSH_SECONDS = 0.05
 
+_OPTIONS: list[Any] = [
+    option("--rate", type=click.FloatRange(min=0), default=1000.0, help="Events per second."),
+    option("--count", type=click.IntRange(min=1), default=None, help="How many events."),
+    option("--seed", type=int, default=1, help="Which campaigns."),
+    option(
+        "--format",
+        "format_",
+        type=click.Choice(sorted(FORMATS)),
+        default=None,
+        help="Payload format. [default: source.format]",
+    ),
+    option(
+        "--start",
+        type=int,
+        default=None,
+        help="Time of the first event, in seconds since 1970. [default: now]",
+    ),
+]
+
 
 class simulate(PepiCommand):
     """Push simulated campaigns on the queue: sends, then opens and clicks trailing off, bounces.
@@ -27,24 +46,7 @@ class simulate(PepiCommand):
     it is stopped; with --rate 0 it pushes as fast as it can.
     """
 
-    options: ClassVar[list[Any]] = [
-        option("--rate", type=click.FloatRange(min=0), default=1000.0, help="Events per second."),
-        option("--count", type=click.IntRange(min=1), default=None, help="How many events."),
-        option("--seed", type=int, default=1, help="Which campaigns."),
-        option(
-            "--format",
-            "format_",
-            type=click.Choice(sorted(FORMATS)),
-            default=None,
-            help="Payload format. [default: source.format]",
-        ),
-        option(
-            "--start",
-            type=int,
-            default=None,
-            help="Time of the first event, in seconds since 1970. [default: now]",
-        ),
-    ]
+    options = _OPTIONS
 
     async def run(
         self,

@@ -227,6 +227,7 @@ def _watch(stack: Stack, gauge: Gauge, line: Line, url: str) -> None:
 
 
 def _summary(figures: Figures) -> str:
+    # Claims of a worker that was killed: the next one takes them over when their lease ends.
     open_claims = f", {figures.claimed:,} claims open" if figures.claimed else ""
     return (
         f"stopped: {figures.rows:,} rows, {figures.dead:,} dead letters, "

@@ -1,0 +1,115 @@
+"""Recipient domain and mailbox provider; enrichers by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from pepi_stream.claims.claim import Claim, new_claim_id
+from pepi_stream.enrich import load_enricher, mailbox_provider
+from pepi_stream.enrich.mailbox_provider import MailboxProvider
+from pepi_stream.errors import ConfigError
+from pepi_stream.events import Batch
+
+
+def enriched(*recipients: str | None) -> list[tuple[str | None, str | None]]:
+    """(domain, provider) of each recipient."""
+    claim = Claim(new_claim_id(1), [b""] * len(recipients), delivery=1, received_at=1)
+    batch = Batch(claim, format="f", size=len(recipients), columns={"recipient": recipients})
+    columns = MailboxProvider()(batch)
+    assert set(columns) == {"recipient_domain", "mailbox_provider"}
+    return list(zip(columns["recipient_domain"], columns["mailbox_provider"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("domain", "provider"),
+    [
+        *(("gmail.com", "Google"), ("googlemail.com", "Google"), ("gmail.com.example", "Other")),
+        *(("yahoo.com", "Yahoo"), ("yahoo.co.in", "Yahoo"), ("yahoo.com.br", "Yahoo")),
+        *(("yahoo.fr", "Yahoo"), ("ymail.com", "Yahoo"), ("aol.de", "Yahoo")),
+        *(("hotmail.fr", "Microsoft"), ("hotmail.co.uk", "Microsoft"), ("live.com", "Microsoft")),
+        *(("outlook.com", "Microsoft"), ("msn.com", "Microsoft"), ("live.com.au", "Microsoft")),
+        *(("me.com", "Apple"), ("icloud.com", "Apple"), ("privaterelay.appleid.com", "Apple")),
+        *(("web.de", "GMX"), ("gmx.net", "GMX"), ("rediffmail.com", "Rediff")),
+        *(("yahoo.example.com", "Other"), ("yahoo.co.example", "Other"), ("yahoo", "Other")),
+        *(("notyahoo.com", "Other"), ("mail.yahoo.com", "Other"), ("example.com", "Other")),
+        *(("", "Other"), (".", "Other"), ("..", "Other"), ("gmail.com.", "Other")),
+    ],
+)
+def test_the_provider_of_a_domain(domain: str, provider: str) -> None:
+    assert enriched(f"someone@{domain}") == [(domain, provider)]
+
+
+def test_case_does_not_matter() -> None:
+    assert enriched("A@GMail.COM", "B@HOTMAIL.Fr") == [
+        ("gmail.com", "Google"),
+        ("hotmail.fr", "Microsoft"),
+    ]
+
+
+def test_no_recipient_has_no_provider() -> None:
+    assert enriched(None, "a@gmail.com", None) == [
+        (None, None),
+        ("gmail.com", "Google"),
+        (None, None),
+    ]
+
+
+def test_the_domain_is_what_follows_the_last_at() -> None:
+    assert enriched('"a@gmail.com"@example.com', "a@b@yahoo.fr") == [
+        ("example.com", "Other"),
+        ("yahoo.fr", "Yahoo"),
+    ]
+
+
+@pytest.mark.parametrize("recipient", ["gmail.com", "someone", ""])
+def test_an_address_without_an_at_has_no_domain(recipient: str) -> None:
+    [(_, provider)] = enriched(recipient)
+    assert provider == "Other"
+
+
+def test_an_empty_batch() -> None:
+    assert enriched() == []
+
+
+def test_made_up_domains_do_not_grow_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox_provider, "_MEMO_SIZE", 100)
+    enricher = MailboxProvider()
+    for first in range(0, 1000, 50):
+        recipients = [f"a@d{n}.example" for n in range(first, first + 50)] + ["a@gmail.com"]
+        claim = Claim(new_claim_id(1), [b""], delivery=1, received_at=1)
+        batch = Batch(claim, format="f", size=51, columns={"recipient": recipients})
+        assert enricher(batch)["mailbox_provider"][-1] == "Google"
+        assert len(enricher._memo) <= 151
+
+
+def test_a_map_of_ones_own() -> None:
+    providers = MailboxProvider({"Ours": ["our.example", "we.*"]})
+    assert [providers.provider(d) for d in ("our.example", "we.co.uk", "gmail.com")] == [
+        *("Ours", "Ours", "Other")
+    ]
+
+
+def an_enricher(batch: Batch) -> dict[str, list[int]]:
+    return {"one": [1] * len(batch)}
+
+
+def test_enrichers_are_loaded_by_name() -> None:
+    assert isinstance(load_enricher("mailbox_provider"), MailboxProvider)
+    own = load_enricher("pepi_stream.enrich.mailbox_provider:MailboxProvider")
+    assert isinstance(own, MailboxProvider)  # a class is instantiated
+    name = load_enricher(f"{__name__}:an_enricher")
+    assert getattr(name, "__name__", "") == "an_enricher"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mailbox", "no enricher 'mailbox'; known: mailbox_provider, or module:attr"),
+        ("no_such_module:f", "cannot import 'no_such_module'"),
+        ("json:__name__", "json:__name__ cannot be called with a batch"),
+    ],
+)
+def test_an_enricher_that_does_not_exist(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=r"^enrich\.enrichers: ") as caught:
+        load_enricher(name)
+    assert message in str(caught.value)
