@@ -161,7 +161,7 @@ class Database:
 
 
 @asynccontextmanager
-async def database(url: str, *, tables: bool = True, **environ: str) -> AsyncIterator[Database]:
+async def database(url: str, tables: bool = True, /, **environ: str) -> AsyncIterator[Database]:
     """Open a database, make its tables, and hold P3 against it when the test ends."""
     opened = Database(load_settings({"DATABASE_URL": url, **environ}))
     try:

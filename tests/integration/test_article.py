@@ -16,7 +16,7 @@ BEFOREHAND = "CREATE TABLE pepi_event (id INT, event_name VARCHAR(50))"
 
 @pytest.fixture(params=["made by migrate", "there beforehand"])
 async def db(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    async with database(database_url, tables=False, **ARTICLE) as opened:
+    async with database(database_url, False, **ARTICLE) as opened:
         if request.param == "there beforehand":
             await opened.query(BEFOREHAND)
         await opened.make_tables()

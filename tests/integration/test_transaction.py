@@ -233,14 +233,14 @@ async def test_a_missing_table_is_fatal_and_says_what_to_run(db: Database, table
 async def test_a_missing_column_is_fatal(db: Database) -> None:
     transaction = await db.transaction()
     await db.query("ALTER TABLE pepi_event DROP COLUMN campaign")
-    with pytest.raises(FatalError, match="campaign.*configured column is not in the table"):
+    with pytest.raises(FatalError, match=r"campaign.*configured column is not in the table"):
         await transaction.write([db.rendered(events(3))])
 
 
 async def test_a_column_of_the_users_that_nobody_fills_is_fatal(db: Database) -> None:
     await db.query("ALTER TABLE pepi_event ADD COLUMN tenant INT NOT NULL")
     transaction = await db.transaction()
-    with pytest.raises(FatalError, match="tenant.*without default that sink.columns"):
+    with pytest.raises(FatalError, match=r"tenant.*without default that sink.columns"):
         await transaction.write([db.rendered(events(3))])
 
 

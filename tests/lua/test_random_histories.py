@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
     rule,
@@ -100,7 +99,7 @@ class History(RuleBasedStateMachine):
                 self.holds[worker][claim_id] = 1
         return claim_id
 
-    @rule(worker=WORKERS, claim_id=consumes(lost_replies))
+    @rule(worker=WORKERS, claim_id=lost_replies)
     def again(self, worker: str, claim_id: str) -> None:
         got = self.run(self.store.claim(claim_id, max_payloads=1, max_bytes=1, again=True))
         held = self.open.get(claim_id)
@@ -124,19 +123,25 @@ class History(RuleBasedStateMachine):
     @rule(data=st.data())
     def expire(self, data: st.DataObject) -> None:
         if self.open:
-            claim_id = data.draw(st.sampled_from(sorted(self.open)))
+            claim_id = data.draw(st.sampled_from(list(self.open)))
             self.run(expire(self.redis, self.store.claims_key, claim_id))
             self.open[claim_id].expired = True
 
-    @rule(worker=WORKERS)
-    def recover(self, worker: str) -> None:
+    @rule(worker=WORKERS, data=st.data(), expire_first=st.booleans())
+    def recover(self, worker: str, data: st.DataObject, expire_first: bool) -> None:
+        if expire_first:
+            self.expire(data)
         mine = self.holds[worker]
         candidates = self.run(self.store.expired(held=mine))
         assert set(candidates) == {i for i, h in self.open.items() if h.expired} - mine.keys()
-        got = self.run(self.store.recover([*self.open.keys() - candidates, *candidates][-20:]))
+        # In the order they were made, for ids are random; the running ones come along.
+        expired = [i for i in self.open if i in candidates]
+        running = [i for i, h in self.open.items() if not h.expired]
+        got = self.run(self.store.recover([*running, *expired][-20:]))
         if got is None:
-            assert not any(h.expired for h in self.open.values())
+            assert not expired
             return
+        assert got.id == expired[0]
         held = self.open[got.id]
         held.delivery += 1
         assert held.expired
@@ -157,7 +162,7 @@ class History(RuleBasedStateMachine):
     def ack(self, worker: str, data: st.DataObject) -> None:
         if not self.holds[worker]:
             return
-        ids = data.draw(st.lists(st.sampled_from(sorted(self.holds[worker])), unique=True))
+        ids = data.draw(st.lists(st.sampled_from(list(self.holds[worker])), unique=True))
         open_ids = [i for i in ids if i in self.open]
         assert self.run(self.store.ack(ids)) == len(open_ids)
         for claim_id in ids:

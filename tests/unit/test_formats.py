@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from pepi_stream.events import DeadLetter
 from pepi_stream.formats import Decoded, load_format
 from pepi_stream.formats.pepipost import PepipostFormat

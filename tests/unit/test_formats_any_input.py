@@ -143,7 +143,7 @@ def test_the_elements_of_a_functions_payload_are_the_payload() -> None:
     ],
 )
 def test_a_format_that_does_not_exist(name: str, message: str) -> None:
-    with pytest.raises(ConfigError, match="^source.format: ") as caught:
+    with pytest.raises(ConfigError, match=r"^source\.format: ") as caught:
         load_format(name)
     assert message in str(caught.value)
 

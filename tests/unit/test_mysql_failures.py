@@ -1,0 +1,104 @@
+"""What MySQL raises, sorted into transient, poison and fatal."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pymysql import err
+
+from pepi_stream.errors import FatalError, PepiError, PoisonError, TransientError
+from pepi_stream.sink import failures
+from pepi_stream.sink.failures import mysql_failure
+
+
+def raised(number: int, message: str = "what the server said") -> err.MySQLError:
+    """The exception that PyMySQL makes of an error packet."""
+    packet = b"\xff" + number.to_bytes(2, "little") + b"#HY000" + message.encode()
+    try:
+        err.raise_mysql_exception(packet)
+    except err.MySQLError as exc:
+        return exc
+    raise AssertionError
+
+
+KINDS = {
+    TransientError: [
+        *(1020, 1021, 1030, 1040, 1041, 1053, 1114, 1180, 1203, 1205, 1206, 1213, 1226, 1290),
+        *(1317, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 3024, 3100, 3101, 3168),
+        4031,
+    ],
+    PoisonError: [
+        *(1048, 1062, 1118, 1153, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1451, 1452),
+        *(1526, 1569, 1586, 1644, 1690, 1748, 3140, 3819, 4025),
+    ],
+    FatalError: [1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1364, 1698],
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(number, kind) for kind, numbers in KINDS.items() for number in numbers]
+)
+def test_each_number_has_its_kind(number: int, kind: type[PepiError]) -> None:
+    failure = mysql_failure(raised(number), "inserting rows")
+    assert type(failure) is kind
+    assert str(failure).startswith(f"inserting rows: MySQL error {number}: what the server said")
+
+
+def test_no_number_is_of_two_kinds_and_every_one_is_tested() -> None:
+    assert failures._TRANSIENT.symmetric_difference(KINDS[TransientError]) == set()
+    assert failures._POISON.symmetric_difference(KINDS[PoisonError]) == set()
+    assert not failures._TRANSIENT & failures._POISON
+    assert not (failures._TRANSIENT | failures._POISON) & failures._REMEDY.keys()
+
+
+@pytest.mark.parametrize("number", sorted(failures._REMEDY))
+def test_a_fatal_error_says_what_to_do(number: int) -> None:
+    assert str(mysql_failure(raised(number), "x")).endswith("; " + failures._REMEDY[number])
+
+
+def test_the_reason_of_poison_is_mysqls_own_message() -> None:
+    failure = mysql_failure(raised(1406, "Data too long for column 'a'"), "inserting rows")
+    assert isinstance(failure, PoisonError)
+    assert failure.reason == "MySQL error 1406: Data too long for column 'a'"
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind"),
+    [
+        (err.InterfaceError("(0, 'Not connected')"), TransientError),
+        (err.InterfaceError(0, "Not connected"), TransientError),
+        (err.OperationalError("no number"), TransientError),
+        (err.InternalError("Packet sequence number wrong"), TransientError),
+        (err.DataError(9999, "new"), PoisonError),
+        (err.IntegrityError(9999, "new"), PoisonError),
+        (err.ProgrammingError(9999, "new"), FatalError),
+        (err.NotSupportedError(9999, "new"), FatalError),
+        (err.OperationalError(9999, "new"), TransientError),
+        (ConnectionRefusedError(111, "Connection refused"), TransientError),
+        (ConnectionResetError(), TransientError),
+        (FileNotFoundError(2, "no such socket"), TransientError),
+        (asyncio.IncompleteReadError(b"", 4), TransientError),
+        (TimeoutError(), TransientError),
+    ],
+)
+def test_what_has_no_known_number_goes_by_its_class(exc: Exception, kind: type[PepiError]) -> None:
+    failure = mysql_failure(exc, "connecting")
+    assert type(failure) is kind
+    assert str(failure).startswith("connecting: MySQL")
+    assert str(failure) != "connecting: MySQL: "
+
+
+def test_a_lone_surrogate_is_poison() -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "\ud800".encode()
+    failure = mysql_failure(caught.value, "inserting rows")
+    assert isinstance(failure, PoisonError)
+    assert "a lone surrogate" in failure.reason
+
+
+@pytest.mark.parametrize("exc", [KeyError("a"), ValueError(), asyncio.CancelledError()])
+def test_what_is_not_mysqls_is_raised_as_it_is(exc: BaseException) -> None:
+    with pytest.raises(type(exc)) as caught:
+        mysql_failure(exc, "inserting rows")
+    assert caught.value is exc
