@@ -5,14 +5,17 @@
 -- Guarantee: atomic; the payloads and their order stay; the old id is forgotten.
 -- KEYS: claims deliveries old_claim new_claim
 -- ARGV: old_id new_id lease_ms
--- Reply: 1, or 0 when the old claim is gone or the new id exists already.
+-- Reply: 1, or 0, and nothing changed, when the old claim is gone or the new id exists.
 local claims, deliveries, old_claim, new_claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if not redis.call('ZSCORE', claims, ARGV[1]) or redis.call('ZSCORE', claims, ARGV[2]) then
   return 0
 end
+if redis.call('EXISTS', old_claim) == 0 or redis.call('EXISTS', new_claim) == 1 then
+  return 0
+end
 local now = redis.call('TIME')
 local deadline = now[1] * 1000 + math.floor(now[2] / 1000) + tonumber(ARGV[3])
-redis.call('RENAMENX', old_claim, new_claim)
+redis.call('RENAME', old_claim, new_claim)
 redis.call('ZREM', claims, ARGV[1])
 redis.call('HDEL', deliveries, ARGV[1], ARGV[1] .. ':at')
 redis.call('ZADD', claims, deadline, ARGV[2])

@@ -31,7 +31,8 @@ class Window:
         self.table = f"pepi_window_{name}"
         self.seconds = settings.seconds
         self.by = tuple(settings.by)
-        if taken := RESERVED.intersection(self.by):
+        # Compared as MySQL compares column names: without regard to case.
+        if taken := {name for name in self.by if name.lower() in RESERVED}:
             raise ConfigError(
                 f"windows.{name}.by: {', '.join(sorted(taken))} is the window table's own"
             )

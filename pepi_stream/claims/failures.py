@@ -14,18 +14,16 @@ _FATAL = (
 )
 # Replies that a later retry can find gone. Everything else that Redis answers with an
 # error (WRONGTYPE, an unknown command, a bad database number) stays as it is.
-_TRANSIENT_REPLIES = (
-    "BUSY",
-    "CLUSTERDOWN",
-    "LOADING",
-    "MASTERDOWN",
-    "MISCONF",
-    "NOREPLICAS",
-    "OOM",
-    "READONLY",
-    "TRYAGAIN",
-    "UNBLOCKED",
+# redis-py has a class for some of them, and takes the code off their text.
+_TRANSIENT = (
+    redis_errors.BusyLoadingError,
+    redis_errors.ClusterDownError,
+    redis_errors.MasterDownError,
+    redis_errors.OutOfMemoryError,
+    redis_errors.ReadOnlyError,
+    redis_errors.TryAgainError,
 )
+_TRANSIENT_REPLIES = ("BUSY", "MISCONF", "NOREPLICAS", "UNBLOCKED")
 
 
 def redis_failure(exc: Exception, doing: str) -> PepiError:
@@ -40,9 +38,7 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
     if isinstance(exc, _FATAL) or isinstance(exc.__cause__, _FATAL):
         return FatalError(f"{detail}. Check user and password in REDIS_URL, and its ACL")
     if isinstance(exc, redis_errors.ResponseError):
-        if isinstance(exc, (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)) or str(
-            exc
-        ).startswith(_TRANSIENT_REPLIES):
+        if isinstance(exc, _TRANSIENT) or str(exc).startswith(_TRANSIENT_REPLIES):
             return TransientError(detail)
         if str(exc).startswith("WRONGTYPE"):
             return FatalError(f"{detail}. The queue's name is used for another kind of key")

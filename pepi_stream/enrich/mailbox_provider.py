@@ -18,8 +18,8 @@ _MEMO_SIZE = 50_000  # domains; a spam wave of made-up domains must not grow mem
 class MailboxProvider:
     """Adds ``recipient_domain`` (lower case) and ``mailbox_provider``.
 
-    Both are None for an event without a recipient; the provider of an address without a
-    known domain is ``Other``.
+    Both are None for an event without a recipient. The domain of an address without an @
+    is empty, and its provider ``Other``.
 
     Args:
         providers: provider -> its domains, ``name.*`` for every country; default: the
@@ -43,7 +43,7 @@ class MailboxProvider:
     def __call__(self, batch: Batch) -> Mapping[str, Column]:
         """Return the two columns for a batch."""
         domains = [
-            r.rpartition("@")[2].lower() if r is not None else None
+            (at := r.rpartition("@"))[1] and at[2].lower() if r is not None else None
             for r in batch.column("recipient")
         ]
         memo = self._memo
@@ -64,7 +64,7 @@ class MailboxProvider:
         name, _, rest = domain.partition(".")
         labels = rest.split(".")
         # "yahoo.fr", "yahoo.co.in", "yahoo.com.br"; not "yahoo.example.com"
-        country = len(labels) == 1 or (
+        country = (len(labels) == 1 and rest != "") or (
             len(labels) == 2 and labels[0] in ("co", "com", "net", "org") and len(labels[1]) == 2
         )
         return self._any_country.get(name, OTHER) if country else OTHER

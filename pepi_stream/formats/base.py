@@ -148,7 +148,7 @@ class JsonFormat(Format, Generic[T]):
         for position, payload in enumerate(payloads):
             try:
                 records = self._split(payload)
-            except FormatError as exc:
+            except Exception as exc:
                 dead.append(DeadLetter(position, None, payload, reason_of(exc)))
                 continue
             for element, raw in records:
@@ -163,15 +163,13 @@ class JsonFormat(Format, Generic[T]):
         return Decoded(len(good), self.columns(good), origins, dead)
 
     def _split(self, payload: bytes) -> Iterable[tuple[int | None, bytes | msgspec.Raw]]:
-        if payload.lstrip(b" \t\r\n")[:1] == b"[":
-            try:
-                elements = self._decode_elements(payload)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                return [(None, payload)]  # decoding the whole gives the reason
-            if not elements:
-                raise FormatError("no event in the payload")
-            return enumerate(elements)
-        return [(None, payload)]
+        """Return (element, bytes) of each record; raise when it is an array, but not of JSON."""
+        if payload.lstrip(b" \t\r\n")[:1] != b"[":
+            return [(None, payload)]
+        elements = self._decode_elements(payload)
+        if not elements:
+            raise FormatError("no event in the payload")
+        return enumerate(elements)
 
 
 def _flatten(items: Sequence[Any]) -> tuple[list[Any], list[Origin]]:
@@ -253,6 +251,11 @@ def _one_epoch_ms(value: Any, field: str) -> int:
         raise FormatError(f"field {field} is {value!s:.40}: seconds since 1970 expected") from None
 
 
-def _check_event(event: Event) -> None:
-    if event.occurred_at is not None:
-        epoch_ms([event.occurred_at // 1000], "occurred_at")
+def _check_event(event: object) -> None:
+    if not isinstance(event, Event):
+        raise FormatError(f"the format made a {type(event).__name__}, not an Event")
+    at = event.occurred_at
+    if at is not None and not (type(at) is int and 0 <= at <= MAX_EPOCH_MS):
+        raise FormatError(
+            f"field occurred_at is {at!s:.40}: whole ms since 1970, up to the year 9999, expected"
+        )

@@ -14,7 +14,10 @@ import msgspec
 from pepi_stream.events import Column
 from pepi_stream.formats.base import FormatError, JsonFormat, epoch_ms
 
-_SAME_NAME = ("ip", "user_agent", "url", "reason", "bounce_class", "is_machine", "esp", "event_uid")
+_SAME_NAME = (
+    *("ip", "user_agent", "client", "os", "device", "url"),
+    *("bounce_class", "reason", "is_machine", "esp", "event_uid"),
+)
 
 
 class PlainRecord(msgspec.Struct, gc=False):
@@ -30,6 +33,9 @@ class PlainRecord(msgspec.Struct, gc=False):
     campaign: str | None = None
     ip: str | None = None
     user_agent: str | None = None
+    client: str | None = None
+    os: str | None = None
+    device: str | None = None
     url: str | None = None
     reason: str | None = None
     bounce_class: str | None = None
@@ -65,7 +71,8 @@ class PlainFormat(JsonFormat[PlainRecord]):
 
 def _occurred_at(records: Sequence[PlainRecord]) -> list[int | None]:
     stamps = [r.ts if r.ts is not None else r.timestamp for r in records]
+    field = "ts" if any(r.ts is not None for r in records) else "timestamp"
     if None not in stamps:
-        return list(epoch_ms(stamps, "ts"))
-    known = iter(epoch_ms([s for s in stamps if s is not None], "ts"))
+        return list(epoch_ms(stamps, field))
+    known = iter(epoch_ms([s for s in stamps if s is not None], field))
     return [None if s is None else next(known) for s in stamps]

@@ -29,11 +29,13 @@ def quote_bytes(raw: bytes) -> bytes:
 
 
 def is_clean_text(values: Sequence[Any]) -> bool:
-    """Tell whether every value is a str that needs no escaping, only its quotes."""
-    try:
-        scan = "".join(values)
-    except TypeError:  # a None, or another type
+    """Tell whether every value is a str that needs no escaping, only its quotes.
+
+    A str exactly: what a subclass (an Enum, say) formats as need not be the text scanned here.
+    """
+    if set(map(type, values)) != {str}:
         return False
+    scan = "".join(values)
     return "'" not in scan and "\\" not in scan
 
 
@@ -81,7 +83,8 @@ def _second(seconds: int) -> str:
 def _datetime(value: datetime) -> str:
     if value.tzinfo is not None:
         value = value.astimezone(UTC)
-    return f"'{value:%Y-%m-%d %H:%M:%S.%f}'"
+    text = value.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return f"'{text}'"
 
 
 def _float(value: float) -> str:

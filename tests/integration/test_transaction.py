@@ -148,6 +148,11 @@ async def test_a_claim_that_is_twice_in_one_flush_takes_effect_once(db: Database
     assert outcome.committed == [flush.batch.claim]
     assert outcome.repeated == [again.batch.claim]
     assert await db.ids() == ["1", "2", "3"]
+    # When the ledger knows other payloads under that id, neither may be acked as repeated.
+    others = [db.rendered(events(3, 11), flush.batch.claim.id) for _ in range(2)]
+    outcome = await transaction.write(others)
+    assert (outcome.committed, outcome.repeated) == ([], [])
+    assert outcome.conflicts == [r.batch.claim for r in others]
 
 
 async def test_two_connections_that_write_the_same_claims_write_them_once(db: Database) -> None:

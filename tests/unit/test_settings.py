@@ -52,7 +52,7 @@ def write(tmp_path: Path) -> Write:
 def test_defaults_are_those_of_pepi_toml() -> None:
     loaded = load_settings({})
     assert loaded.redis.url.get_secret_value() == "redis://localhost:6379/0"
-    assert (loaded.source.queue, loaded.source.claim_max) == ("pepi_queue", 5000)
+    assert (loaded.source.queue, loaded.source.claim_max) == ("pepi_queue", 1000)
     assert loaded.windows["hour"].by == ("event_name", "campaign")
     assert loaded.sink.columns[0].model_dump() == {"name": "seq", "value": "seq", "type": None}
     assert set(origins(loaded).values()) == {"default"}
@@ -117,7 +117,7 @@ def test_file_beats_defaults_and_environment_beats_file(write: Write) -> None:
     path = write('[source]\nqueue = "file"\nclaim_max = 7\n[web]\n')
     loaded = load_settings({"PEPI_CONFIG": path, "PEPI_SOURCE__QUEUE": "env"})
     assert (loaded.source.queue, loaded.source.claim_max) == ("env", 7)
-    assert loaded.source.max_in_flight == 8
+    assert loaded.source.max_in_flight == 32
     seen = origins(loaded)
     assert seen["source.queue"] == "PEPI_SOURCE__QUEUE"
     assert seen["source.claim_max"] == path
