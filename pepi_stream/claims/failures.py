@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from redis import exceptions as redis_errors
 
 from pepi_stream.errors import FatalError, PepiError, TransientError, describe
@@ -23,7 +25,8 @@ _TRANSIENT = (
     redis_errors.ReadOnlyError,
     redis_errors.TryAgainError,
 )
-_TRANSIENT_REPLIES = ("BUSY", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+# Redis 6.2 puts the code of an error inside a script in the middle of its text.
+_TRANSIENT_REPLIES = re.compile(r"\b(BUSY|LOADING|MISCONF|NOREPLICAS|OOM|READONLY|UNBLOCKED)\b")
 
 
 def redis_failure(exc: Exception, doing: str) -> PepiError:
@@ -38,9 +41,9 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
     if isinstance(exc, _FATAL) or isinstance(exc.__cause__, _FATAL):
         return FatalError(f"{detail}. Check user and password in REDIS_URL, and its ACL")
     if isinstance(exc, redis_errors.ResponseError):
-        if isinstance(exc, _TRANSIENT) or str(exc).startswith(_TRANSIENT_REPLIES):
+        if isinstance(exc, _TRANSIENT) or _TRANSIENT_REPLIES.search(str(exc)):
             return TransientError(detail)
-        if str(exc).startswith("WRONGTYPE"):
+        if "WRONGTYPE" in str(exc):
             return FatalError(f"{detail}. The queue's name is used for another kind of key")
         return FatalError(f"{detail}. pepi_stream needs Redis 6.2 or later")
     if isinstance(exc, (redis_errors.RedisError, OSError, EOFError)):

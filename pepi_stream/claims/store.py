@@ -7,8 +7,9 @@ into the kinds that the source acts on.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -20,7 +21,8 @@ from pepi_stream.claims.claim import Claim, new_claim_id
 from pepi_stream.claims.scripts import Scripts
 from pepi_stream.settings import RedisSettings
 
-_CANDIDATES = 20  # expired claims looked at per recovery
+_CANDIDATES = 20  # expired claims offered to one recovery
+_PAGE = 1000  # ids read at once
 _OOM_POLL_SECONDS = 0.2
 
 
@@ -107,12 +109,21 @@ class ClaimStore:
         )
         return [i.decode() for i in lost]
 
-    async def expired(self, *, held: Container[str]) -> list[str]:
-        """Return ids of claims, other than those held, whose lease has run out."""
+    async def expired(self, *, skip: Callable[[str], bool] = lambda claim_id: False) -> list[str]:
+        """Return ids of some claims whose lease has run out, the longest expired first.
+
+        Args:
+            skip: tells which claims to pass over (those held here, those left to a person).
+        """
         seconds, micros = await self.redis.time()
         now = seconds * 1000 + micros // 1000
-        ids = await self.redis.zrangebyscore(self.claims_key, "-inf", now, 0, 1000)
-        return [i for i in map(_text, ids) if i not in held]
+        found: list[str] = []
+        for offset in itertools.count(0, _PAGE):
+            ids = await self.redis.zrangebyscore(self.claims_key, "-inf", now, offset, _PAGE)
+            found += (i for i in map(_text, ids) if not skip(i))
+            if len(found) >= _CANDIDATES or len(ids) < _PAGE:
+                break
+        return found
 
     async def recover(self, candidates: Sequence[str]) -> Claim | None:
         """Take over the first of the candidates that is expired; None when none is.

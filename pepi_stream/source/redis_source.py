@@ -62,6 +62,8 @@ class RedisSource:
         self._freed = asyncio.Event()
         self._recover_at = 0.0
         self._reported: set[str] = set()
+        self._walks: dict[str, set[int]] = {}  # claims taken apart now -> known killers
+        self._released = False
 
     def starved(self, claims_in_sink: int) -> bool:
         """Tell whether every claim that may be held is waiting in the sink."""
@@ -88,15 +90,15 @@ class RedisSource:
                         again=again,
                     )
                     asked = None
-                    if claim is None:
-                        if not again:
-                            await self._payloads()
-                        continue
+                _recovered(backoff)
+                if claim is None:
+                    if not again:
+                        await self._payloads()
+                    continue
             except Exception as exc:
                 failure = redis_failure(exc, f"claiming from {self.store.queue}")
                 await self._wait(backoff, failure, quiet=self._quiet)
                 continue
-            _recovered(backoff)
             await self._take(claim)
             if claim.delivery == 1 and len(claim.payloads) < self._settings.claim_max:
                 await asyncio.sleep(_GATHER_SECONDS)
@@ -113,13 +115,13 @@ class RedisSource:
                     await self._wait(backoff, redis_failure(exc, "renewing leases"))
                     continue
                 _recovered(backoff)
-                for claim_id in lost:
-                    if claim_id in self.held.open_ids():
-                        logger.warning(
-                            "lost the lease of claim %s; another worker has it, and the "
-                            "ledger makes it count once",
-                            claim_id,
-                        )
+                for claim_id in self.held.open_ids().intersection(lost) - self._reported:
+                    self._reported.add(claim_id)
+                    logger.warning(
+                        "lost the lease of claim %s; another worker has it, and the "
+                        "ledger makes it count once",
+                        claim_id,
+                    )
                 break
 
     async def ack_forever(self) -> NoReturn:
@@ -170,9 +172,12 @@ class RedisSource:
         Their leases would run out anyway, so a Redis that does not answer is only logged.
         """
         leases = self.held.releasable()
+        self._released = True
         if not leases:
             return 0
         try:
+            for claim_id, killers in self._walks.items():
+                await self.store.note_killers(claim_id, list(killers))
             released = await self.store.release(leases)
         except Exception as exc:
             logger.warning(
@@ -193,7 +198,9 @@ class RedisSource:
         """Take over an expired claim, if it is time to look and there is one."""
         if time.monotonic() < self._recover_at:
             return None
-        expired = [i for i in await self.store.expired(held=self.held) if self._replayable(i)]
+        expired = await self.store.expired(
+            skip=lambda claim_id: claim_id in self.held or not self._replayable(claim_id)
+        )
         claim = await self.store.recover(expired) if expired else None
         if claim is None:
             self._recover_at = time.monotonic() + self._settings.recover_seconds
@@ -240,12 +247,16 @@ class RedisSource:
         one knows which it was.
         """
         killers = set(await self._patiently(partial(self.store.killers, claim.id)))
+        self._walks[claim.id] = killers
         for position in range(len(claim.payloads)):
+            if self._released:  # stopped, not dead: nobody is to blame
+                raise asyncio.CancelledError
             if position not in killers:
                 suspects = [*killers, position]
                 await self._patiently(partial(self.store.note_killers, claim.id, suspects))
             yield position, position in killers
         await self._patiently(partial(self.store.note_killers, claim.id, list(killers)))
+        del self._walks[claim.id]
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call Redis until it answers; raise what retrying cannot mend."""
@@ -270,6 +281,7 @@ class RedisSource:
 
     def _drop(self, claim_ids: list[str]) -> None:
         self.held.drop(claim_ids)
+        self._reported.difference_update(claim_ids)
         self._freed.set()
 
     async def _payloads(self) -> None:
