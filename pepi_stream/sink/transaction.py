@@ -121,9 +121,15 @@ class Transaction:
         self, flush: Sequence[Rendered]
     ) -> tuple[list[Rendered], list[Claim], list[Claim]]:
         """Insert the claim ids; return (fresh, repeated, conflicting) ones."""
-        fresh = list(flush)
+        firsts: dict[str, Rendered] = {}
         repeated: list[Claim] = []
         conflicts: list[Claim] = []
+        for rendered in flush:
+            claim = rendered.batch.claim
+            first = firsts.setdefault(claim.id, rendered).batch.claim
+            if first is not claim:
+                (repeated if first.digest == claim.digest else conflicts).append(claim)
+        fresh = list(firsts.values())
         while fresh:
             claims = [r.batch.claim for r in fresh]
             try:
