@@ -27,7 +27,7 @@ _MAX_SOCKET_PATH_BYTES = 103
 
 # Runs before the server in the server's own process (Linux): asks the kernel for a SIGTERM when
 # the starter dies, however it dies, then becomes the server. PR_SET_PDEATHSIG is 1, see prctl(2).
-_EXEC_TIED_TO_STARTER = """
+EXEC_TIED_TO_STARTER = """
 import ctypes, os, signal, sys
 if ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM, 0, 0, 0) != 0:
     sys.exit("prctl(PR_SET_PDEATHSIG): " + os.strerror(ctypes.get_errno()))
@@ -196,8 +196,8 @@ class ServerProcess:
         """Between choosing a port and the server's bind somebody else can take it: try again."""
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             if self._fixed_port is None and self._chosen_port is None:
-                self._chosen_port = _free_port()
-            if not _port_is_free(self.port):
+                self._chosen_port = free_port()
+            if not port_is_free(self.port):
                 raise ServerStartError(
                     f"cannot start {self.name}: port {self.port} of 127.0.0.1 is in use by another "
                     "program; choose another port, or none to get a free one"
@@ -205,7 +205,7 @@ class ServerProcess:
             try:
                 return self._launch()
             except ServerStartError:
-                lost_the_port = self._fixed_port is None and not _port_is_free(self.port)
+                lost_the_port = self._fixed_port is None and not port_is_free(self.port)
                 if not lost_the_port or attempt == _PORT_ATTEMPTS:
                     raise
                 self._chosen_port = None
@@ -213,7 +213,7 @@ class ServerProcess:
     def _launch(self) -> None:
         command = self._command()
         if sys.platform == "linux":
-            tie = [sys.executable, "-I", "-S", "-c", _EXEC_TIED_TO_STARTER, str(os.getpid())]
+            tie = [sys.executable, "-I", "-S", "-c", EXEC_TIED_TO_STARTER, str(os.getpid())]
             command = tie + command
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
@@ -272,14 +272,14 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
 
 
-def _port_is_free(port: int) -> bool:
+def port_is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

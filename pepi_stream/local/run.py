@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pepi_stream.local.errors import LocalError
-from pepi_stream.local.process import _free_port, _port_is_free
+from pepi_stream.local.process import free_port, port_is_free
 from pepi_stream.local.stack import Interrupted, Signals, Stack
 from pepi_stream.sink.schema import DEAD_LETTERS
 
@@ -250,10 +250,10 @@ def _port(environ: Mapping[str, str]) -> int:
     """The port asked for, which must be free; else 6066, or any free one."""
     text = environ.get("PORT")
     if not text:
-        return _PORT if _port_is_free(_PORT) else _free_port()
+        return _PORT if port_is_free(_PORT) else free_port()
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
         raise LocalError(f"PORT should be 1 to 65535, and is {text!r}")
-    if not _port_is_free(int(text)):
+    if not port_is_free(int(text)):
         raise LocalError(f"PORT {text} is in use; name another one, or none to get a free one")
     return int(text)
 

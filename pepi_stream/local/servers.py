@@ -120,6 +120,7 @@ class MariaDBServer(ServerProcess):
         )
         self._also_grant = tuple(also_grant)
         self._data = self.directory / "data"
+        self._tmp = self.directory / "tmp"
         self._init_file = self.directory / "init.sql"
         self._password_file = self.directory / "password"
 
@@ -153,6 +154,8 @@ class MariaDBServer(ServerProcess):
         return f"mysql://pepi:{self.password}@localhost/{database}?unix_socket={socket_path}"
 
     def _prepare(self) -> None:
+        # Servers that share a tmpdir, as they do in /tmp, delete each other's #sql files at start.
+        self._tmp.mkdir(exist_ok=True)
         if not self._data.exists():
             self._install_data()
         if not self._password_file.exists():
@@ -176,6 +179,7 @@ class MariaDBServer(ServerProcess):
                     str(find_mariadb().install_db),
                     "--no-defaults",
                     f"--datadir={unfinished}",
+                    f"--tmpdir={self._tmp}",
                     "--auth-root-authentication-method=socket",
                     f"--auth-root-socket-user={_user_name() or 'root'}",
                     "--skip-test-db",
@@ -216,6 +220,7 @@ class MariaDBServer(ServerProcess):
             str(find_mariadb().server),
             "--no-defaults",
             f"--datadir={self._data}",
+            f"--tmpdir={self._tmp}",
             f"--init-file={self._init_file}",
             f"--socket={self.socket_path}",
             f"--pid-file={self.directory / 'mariadb.pid'}",

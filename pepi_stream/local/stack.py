@@ -28,7 +28,7 @@ from honcho.environ import expand_processes, parse_procfile
 from pepi_stream.errors import PepiError
 from pepi_stream.local.errors import DirectoryInUseError, LocalError
 from pepi_stream.local.lock import LOCK_NAME, DirectoryLock
-from pepi_stream.local.process import _EXEC_TIED_TO_STARTER
+from pepi_stream.local.process import EXEC_TIED_TO_STARTER
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.settings import Settings, load_settings
 
@@ -111,7 +111,7 @@ class Child:
         self.log_path = log
         words = list(command)
         if sys.platform == "linux":
-            tie = [sys.executable, "-I", "-S", "-c", _EXEC_TIED_TO_STARTER, str(os.getpid())]
+            tie = [sys.executable, "-I", "-S", "-c", EXEC_TIED_TO_STARTER, str(os.getpid())]
             words = tie + words
         with log.open("ab") as output:
             self._log_start = output.tell()

@@ -125,10 +125,7 @@ class Transaction:
         repeated: list[Claim] = []
         conflicts: list[Claim] = []
         for rendered in flush:
-            claim = rendered.batch.claim
-            first = firsts.setdefault(claim.id, rendered).batch.claim
-            if first is not claim:
-                (repeated if first.digest == claim.digest else conflicts).append(claim)
+            firsts.setdefault(rendered.batch.claim.id, rendered)
         fresh = list(firsts.values())
         while fresh:
             claims = [r.batch.claim for r in fresh]
@@ -147,6 +144,11 @@ class Transaction:
                     same = known[claim.key] == (len(claim.payloads), claim.digest)
                     (repeated if same else conflicts).append(claim)
             fresh = [r for r in fresh if r.batch.claim.key not in known]
+        for claim in (r.batch.claim for r in flush):  # an id twice in one flush
+            first = firsts[claim.id].batch.claim
+            if claim is not first:
+                same = claim.digest == first.digest and first not in conflicts
+                (repeated if same else conflicts).append(claim)
         return fresh, repeated, conflicts
 
     async def _insert(self, rows: Sequence[str], first: int, refused: dict[int, str]) -> None:

@@ -178,7 +178,8 @@ async def test_a_flush_that_is_cancelled_gives_its_connection_up(db: Database, h
     before_statement(transaction, head, hang)
     flush = [db.rendered(events(4))]
     writing = asyncio.ensure_future(transaction.write(flush))
-    await reached.wait()
+    async with asyncio.timeout(10):
+        await reached.wait()
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing

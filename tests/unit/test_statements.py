@@ -17,7 +17,7 @@ from pepi_stream.windows import Window
 
 ID = "0190163d-8694-739b-aea5-966c26f8ad91"
 HEX = ID.replace("-", "")
-PACKET = statements.PACKET_RESERVE + 1000
+PACKET = statements.PACKET_RESERVE + 100
 
 
 def claim(payloads: int = 1, claim_id: str = ID) -> Claim:
