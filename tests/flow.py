@@ -94,7 +94,7 @@ class Flow:
         }
         self.directory = directory
         self.settings = load_settings(self.env)
-        self.redis = redis.Redis.from_url(redis_url)
+        self.redis: Any = redis.Redis.from_url(redis_url)
         self.workers: list[Worker] = []
 
     def command(self, *args: str) -> subprocess.CompletedProcess[str]:

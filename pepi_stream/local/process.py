@@ -273,6 +273,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -280,6 +281,7 @@ def free_port() -> int:
 
 
 def port_is_free(port: int) -> bool:
+    """Tell whether nobody listens on the TCP port of 127.0.0.1 now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -96,7 +96,8 @@ def test_simulate_is_deterministic_by_seed(flow: Flow) -> None:
         args = ("--rate", "0", "--count", "500", "--start", "1700000000", "--format", "pepipost")
         done = flow.command("simulate", *args, "--seed", seed)
         assert done.returncode == 0, done.stderr
-        return flow.redis.lrange("pepi_queue", 0, -1)  # type: ignore[no-any-return]
+        payloads: list[bytes] = flow.redis.lrange("pepi_queue", 0, -1)
+        return payloads
 
     first = simulated("7")
     assert len(first) == 500

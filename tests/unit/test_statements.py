@@ -84,7 +84,7 @@ ROW = re.compile(
 )
 
 
-@given(payloads=st.lists(st.binary(max_size=3000) | st.binary(max_size=20), max_size=8))
+@given(payloads=st.lists(st.binary(min_size=40, max_size=400) | st.binary(max_size=20), max_size=8))
 def test_dead_letters_are_cut_to_the_packet_and_nothing_is_lost(payloads: list[bytes]) -> None:
     letters = [(claim(), "f", letter(payload, n)) for n, payload in enumerate(payloads)]
     found: dict[int, list[bytes]] = {}
