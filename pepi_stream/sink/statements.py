@@ -67,14 +67,14 @@ def insert_dead(letters: Iterable[tuple[Claim, str, DeadLetter]], packet: int) -
         letters: (claim, name of the format, dead letter).
         packet: bytes of a statement, at most.
     """
-    room = packet - PACKET_RESERVE
+    room = max(packet - PACKET_RESERVE, packet // 2)
     values: list[bytes] = []
     size = 0
     for claim, format, letter in letters:
         element = "NULL" if letter.element is None else str(letter.element)
         reason = quote(letter.reason.encode("utf-8", "replace").decode())
         # Escaping doubles a payload at most, so half of the room always holds a part.
-        step = max(1, room // 2)
+        step = room // 2
         for part, start in enumerate(range(0, len(letter.payload) or 1, step)):
             row = (
                 (

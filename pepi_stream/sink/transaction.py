@@ -7,7 +7,6 @@ a whole and keeps the transaction (MySQL manual, "InnoDB Error Handling").
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -24,7 +23,8 @@ from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
 
-logger = logging.getLogger(__name__)
+#: What the ledger knows: claim key -> (number of payloads, digest).
+_Known = dict[bytes, tuple[int, bytes]]
 
 
 class Transaction:
@@ -135,21 +135,19 @@ class Transaction:
             except aiomysql.IntegrityError as exc:
                 if exc.args[0] != DUPLICATE_KEY:
                     raise
-            rows = await fetch(self.conn, statements.select_ledger(claims))
-            known = {key: (payloads, digest) for key, payloads, digest in rows}
+            known = await self._known(claims)
             if not known:
                 raise TransientError("the ledger refused claim ids that it does not hold")
-            for claim in claims:
-                if claim.key in known:
-                    same = known[claim.key] == (len(claim.payloads), claim.digest)
-                    (repeated if same else conflicts).append(claim)
+            _sort(claims, known, repeated, conflicts)
             fresh = [r for r in fresh if r.batch.claim.key not in known]
-        for claim in (r.batch.claim for r in flush):  # an id twice in one flush
-            first = firsts[claim.id].batch.claim
-            if claim is not first:
-                same = claim.digest == first.digest and first not in conflicts
-                (repeated if same else conflicts).append(claim)
+        # An id twice in one flush: the ledger now answers for the second copy, too.
+        if seconds := [r.batch.claim for r in flush if firsts[r.batch.claim.id] is not r]:
+            _sort(seconds, await self._known(seconds), repeated, conflicts)
         return fresh, repeated, conflicts
+
+    async def _known(self, claims: Sequence[Claim]) -> _Known:
+        rows = await fetch(self.conn, statements.select_ledger(claims))
+        return {key: (payloads, digest) for key, payloads, digest in rows}
 
     async def _insert(self, rows: Sequence[str], first: int, refused: dict[int, str]) -> None:
         """Insert rows; put those that the server refuses into ``refused`` by index.
@@ -199,3 +197,13 @@ class Transaction:
             batches.append(batch)
             first += size
         return batches
+
+
+def _sort(
+    claims: Sequence[Claim], known: _Known, repeated: list[Claim], conflicts: list[Claim]
+) -> None:
+    """Sort the claims that the ledger knows: with the same payloads, or with others."""
+    for claim in claims:
+        if claim.key in known:
+            same = known[claim.key] == (len(claim.payloads), claim.digest)
+            (repeated if same else conflicts).append(claim)
