@@ -188,6 +188,7 @@ def _flatten(items: Sequence[Any]) -> tuple[list[Any], list[Origin]]:
 
 
 _EXPECTED = re.compile(r"^Expected (.+?)(?:, got `(.+?)`)?(?: - at `\$\.?(.*?)`)?$", re.S)
+_AT = re.compile(r"^(.+) - at `\$\.(.+)`$", re.S)
 _MISSING = re.compile(r"^Object missing required field `(.+?)`")
 
 
@@ -205,6 +206,8 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
             where = f"field {expected[3]}" if expected[3] else "the record"
             got = f", not {expected[2]}" if expected[2] else ""
             reason = f"{where} must be {expected[1].replace('`', '')}{got}"
+        elif at := _AT.match(text):
+            reason = f"field {at[2]}: {at[1]}"
         else:
             reason = text
     elif isinstance(exc, msgspec.DecodeError):
@@ -248,7 +251,8 @@ def _one_epoch_ms(value: Any, field: str) -> int:
         # Through float, milliseconds are exact until the year 9999 (2**53 ms is later).
         return int(value) * 1000 if str(value).isdecimal() else round(float(value) * 1000)
     except (ValueError, OverflowError):
-        raise FormatError(f"field {field} is {value!s:.40}: seconds since 1970 expected") from None
+        shown = str(value)[:40] or "empty"
+        raise FormatError(f"field {field} is {shown}: seconds since 1970 expected") from None
 
 
 def _check_event(event: object) -> None:
