@@ -109,18 +109,21 @@ class ClaimStore:
         )
         return [i.decode() for i in lost]
 
-    async def expired(self, *, skip: Callable[[str], bool] = lambda claim_id: False) -> list[str]:
+    async def expired(
+        self, *, skip: Callable[[str, int], bool] = lambda claim_id, now_ms: False
+    ) -> list[str]:
         """Return ids of some claims whose lease has run out, the longest expired first.
 
         Args:
-            skip: tells which claims to pass over (those held here, those left to a person).
+            skip: tells which claims to pass over (those held here, those left to a person);
+                gets the id and the time of the Redis server in ms since 1970.
         """
         seconds, micros = await self.redis.time()
         now = seconds * 1000 + micros // 1000
         found: list[str] = []
         for offset in itertools.count(0, _PAGE):
             ids = await self.redis.zrangebyscore(self.claims_key, "-inf", now, offset, _PAGE)
-            found += (i for i in map(_text, ids) if not skip(i))
+            found += (i for i in map(_text, ids) if not skip(i, now))
             if len(found) >= _CANDIDATES or len(ids) < _PAGE:
                 break
         return found

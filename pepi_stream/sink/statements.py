@@ -36,10 +36,18 @@ def select_ledger(claims: Iterable[Claim]) -> str:
     return f"SELECT `claim_id`, `payloads`, `digest` FROM `{LEDGER}` WHERE `claim_id` IN ({ids})"
 
 
-def prune_ledger(before: bytes, limit: int) -> bytes:
-    """Return the DELETE of at most ``limit`` claims with ids below ``before``, oldest first."""
+def prune_ledger(before: bytes, days: int, limit: int) -> bytes:
+    """Return the DELETE of at most ``limit`` old claims, oldest first.
+
+    Args:
+        before: only ids below this key, so that the primary key finds them.
+        days: only claims committed so many days ago by MySQL's clock: a worker whose clock
+            is ahead must not make the ledger forget what it still has to know.
+        limit: rows of one statement.
+    """
     return (
         f"DELETE FROM `{LEDGER}` WHERE `claim_id` < X'{before.hex()}' "
+        f"AND `committed_at` < CURRENT_TIMESTAMP(3) - INTERVAL {days} DAY "
         f"ORDER BY `claim_id` LIMIT {limit}"
     ).encode()
 

@@ -141,13 +141,12 @@ class Sink:
         """Delete ledger entries past the retention, in small chunks; return how many."""
         days = self._settings.sink.ledger_retention_days
         before = first_claim_key(int((time.time() - days * 86_400) * 1000))
+        statement = statements.prune_ledger(before, days, _PRUNE_ROWS)
         pruned = 0
         transaction = await self._open()
         try:
             while True:
-                gone: int = await transaction.conn.query(
-                    statements.prune_ledger(before, _PRUNE_ROWS)
-                )
+                gone: int = await transaction.conn.query(statement)
                 pruned += gone
                 if gone < _PRUNE_ROWS:
                     return pruned

@@ -199,17 +199,19 @@ class RedisSource:
         if time.monotonic() < self._recover_at:
             return None
         expired = await self.store.expired(
-            skip=lambda claim_id: claim_id in self.held or not self._replayable(claim_id)
+            skip=lambda claim_id, now_ms: (
+                claim_id in self.held or not self._replayable(claim_id, now_ms)
+            )
         )
         claim = await self.store.recover(expired) if expired else None
         if claim is None:
             self._recover_at = time.monotonic() + self._settings.recover_seconds
         return claim
 
-    def _replayable(self, claim_id: str) -> bool:
+    def _replayable(self, claim_id: str, now_ms: int) -> bool:
         """Tell whether the ledger would still know the claim, had it taken effect."""
         try:
-            age = claim_age_seconds(claim_id, time.time_ns() // 1_000_000)
+            age = claim_age_seconds(claim_id, now_ms)
         except ValueError:
             age = float("inf")
         if age < self._retention_seconds:

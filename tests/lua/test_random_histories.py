@@ -144,7 +144,7 @@ class History(RuleBasedStateMachine):
         if expire_first:
             self.expire(data)
         mine = self.holds[worker]
-        candidates = self.run(self.store.expired(skip=mine.__contains__))
+        candidates = self.run(self.store.expired(skip=lambda claim_id, _: claim_id in mine))
         assert set(candidates) == {i for i, h in self.open.items() if h.expired} - mine.keys()
         # In the order they were made, for ids are random; the running ones come along.
         expired = [i for i in self.open if i in candidates]

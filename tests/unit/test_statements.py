@@ -41,9 +41,10 @@ def test_the_ledger_takes_id_count_and_digest() -> None:
 
 
 def test_the_ledger_is_pruned_oldest_first_and_in_chunks() -> None:
-    sql = statements.prune_ledger(first_claim_key(0x0190163D8694), 1000).decode()
+    sql = statements.prune_ledger(first_claim_key(0x0190163D8694), 30, 1000).decode()
     assert sql == (
         f"DELETE FROM `pepi_claim` WHERE `claim_id` < X'0190163d8694{'0' * 20}' "
+        "AND `committed_at` < CURRENT_TIMESTAMP(3) - INTERVAL 30 DAY "
         "ORDER BY `claim_id` LIMIT 1000"
     )
 
