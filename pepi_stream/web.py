@@ -38,9 +38,9 @@ def register_pages(app: Any, delivery: Delivery) -> None:
         try:
             items = await _snapshot(delivery)
         except PepiError:
-            items = {"Redis": "does not answer"}
+            return view.html(_PAGE.format(rows="<tr><td>Redis does not answer</td></tr>"))
         rows = "".join(
-            f"<tr><td>{name.replace('_', ' ')}</td><td>{value}</td></tr>"
+            f"<tr><td>{name.replace('_', ' ')}</td><td>{value:,}</td></tr>"
             for name, value in items.items()
         )
         return view.html(_PAGE.format(rows=rows))

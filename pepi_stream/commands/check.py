@@ -17,6 +17,7 @@ from pepi_stream.settings import Settings, describe
 from pepi_stream.sink import Schema, connect
 from pepi_stream.sink.connection import fetch
 from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.sink.inspection import inspect_tables
 
 _REDIS_NEEDED = (6, 2)
 _SMALL_PACKET = 4 * 2**20
@@ -149,29 +150,8 @@ async def _mysql(conn: aiomysql.Connection, settings: Settings) -> AsyncIterator
             f"max_allowed_packet is {packet} bytes",
             "statements are cut to it; SET GLOBAL max_allowed_packet = 67108864",
         )
-    for table, columns in Schema.from_settings(settings).tables().items():
-        yield await _table(conn, table, columns)
-
-
-async def _table(conn: aiomysql.Connection, table: str, columns: list[str]) -> Finding:
-    rows = await fetch(
-        conn,
-        "SELECT ENGINE FROM information_schema.TABLES "
-        f"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}'",
-    )
-    if not rows:
-        return Finding("fail", f"table {table} does not exist", "faust -A pepi_stream migrate")
-    if str(rows[0][0]).lower() != "innodb":
-        return Finding(
-            "fail",
-            f"table {table} is {rows[0][0]}, which has no transactions",
-            f"ALTER TABLE {table} ENGINE=InnoDB",
-        )
-    there = {str(row[0]).lower() for row in await fetch(conn, f"SHOW COLUMNS FROM `{table}`")}
-    if missing := [c for c in columns if c.lower() not in there]:
-        return Finding(
-            "fail",
-            f"table {table} has no column {', '.join(missing)}",
-            "ALTER it, or correct sink.columns or windows",
-        )
-    return Finding("ok", f"table {table}")
+    async for state in inspect_tables(conn, Schema.from_settings(settings)):
+        if state.problem:
+            yield Finding("fail", f"table {state.table} {state.problem}", state.remedy)
+        else:
+            yield Finding("ok", f"table {state.table}")

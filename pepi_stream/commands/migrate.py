@@ -12,6 +12,7 @@ from pepi_stream.errors import FatalError
 from pepi_stream.sink import Schema, connect, connect_without_database
 from pepi_stream.sink.connection import fetch
 from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.sink.inspection import inspect_tables
 
 _OPTIONS: list[Any] = [
     option("--dry-run", is_flag=True, help="Print the statements and do nothing."),
@@ -40,15 +41,9 @@ class migrate(PepiCommand):
             before = {row[0] for row in await fetch(conn, "SHOW TABLES")}
             for statement in schema.ddl():
                 await conn.query(statement.encode())
-            for table, columns in schema.tables().items():
-                there = {
-                    row[0].lower() for row in await fetch(conn, f"SHOW COLUMNS FROM `{table}`")
-                }
-                if missing := [c for c in columns if c.lower() not in there]:
-                    raise FatalError(
-                        f"table {table} exists without column {', '.join(missing)}; "
-                        "ALTER it, or name the columns it has in sink.columns"
-                    )
+            async for table, problem, remedy in inspect_tables(conn, schema):
+                if problem:
+                    raise FatalError(f"table {table} {problem}; {remedy}")
                 click.echo(f"{table}: {'there already' if table in before else 'created'}")
         except FatalError:
             raise

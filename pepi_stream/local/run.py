@@ -199,7 +199,9 @@ def _run(stack: Stack, rate: float, port: int) -> None:
         _say("stopping; the worker commits what it holds (Ctrl-C again: at once)")
         stack.stop_children()
         with contextlib.suppress(Exception):  # a server that is gone has no figures
-            _say(_summary(gauge.read()))
+            # On connections of its own: the signal may have cut a query of the other one short.
+            with contextlib.closing(Gauge(stack)) as last:
+                _say(_summary(last.read()))
     except BaseException:
         line.end()
         raise

@@ -340,13 +340,15 @@ class Stack:
             return self._lock.acquire(0)
         except DirectoryInUseError:
             # If its starter was killed, what is left of it ends by itself; else this raises soon.
-            self._say(f"{_shown(self.directory)} is in use; waiting for what uses it to end")
+            self._say(
+                f"{_shown(self.directory)} is in use; waiting for what uses it to end "
+                f"(at most {_LOCK_SECONDS:g} s)"
+            )
         try:
             self._lock.acquire(_LOCK_SECONDS)
-        except DirectoryInUseError:
+        except DirectoryInUseError as exc:
             raise LocalError(
-                f"{_shown(self.directory)} is in use by another process; stop that one first "
-                "(python -m pepi_stream.local stop)"
+                f"{exc}; `{_shown(Path(sys.executable))} -m pepi_stream.local stop` does that"
             ) from None
 
     def _wipe(self) -> None:

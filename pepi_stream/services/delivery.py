@@ -144,7 +144,6 @@ class Delivery(Service):
             self._spawn(self.sink.write_forever())
         if not self.should_stop:
             self._claiming = self._spawn(self.source.claim_forever())
-            logger.info("draining the list %r", self.settings.source.queue)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(self._guard(work))

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiomysql
 
+from pepi_stream.errors import TransientError
 from pepi_stream.settings import DatabaseSettings
 from pepi_stream.sink.failures import mysql_failure
 
@@ -53,7 +54,10 @@ async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql
                 raise
     except Exception as exc:
         where = args["unix_socket"] or f"{args['host']}:{args['port']}"
-        raise mysql_failure(exc, f"connecting to {where}") from exc
+        failure = mysql_failure(exc, f"connecting to {where}")
+        if isinstance(failure, TransientError):
+            failure = TransientError(f"{failure}; is MySQL up, and DATABASE_URL right?")
+        raise failure from exc
     return conn
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import aiomysql
+from pymysql.err import MySQLError
 
 from pepi_stream.backoff import Backoff
 from pepi_stream.claims.claim import first_claim_key
-from pepi_stream.errors import TransientError, describe
+from pepi_stream.errors import FatalError, TransientError, describe
 from pepi_stream.events import Batch
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline
@@ -21,6 +22,7 @@ from pepi_stream.sink import statements
 from pepi_stream.sink.buffer import SinkBuffer
 from pepi_stream.sink.connection import connect, fetch
 from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.sink.inspection import inspect_tables
 from pepi_stream.sink.rows import Rendered, RowRenderer
 from pepi_stream.sink.schema import Schema
 from pepi_stream.sink.transaction import Transaction
@@ -193,12 +195,12 @@ class Sink:
         transaction.conn.close()
 
     async def _check_tables(self, conn: aiomysql.Connection) -> None:
-        for table, columns in self.schema.tables().items():
-            names = ", ".join(f"`{name}`" for name in columns)
-            try:
-                await fetch(conn, f"SELECT {names} FROM `{table}` LIMIT 0")
-            except Exception as exc:
-                raise mysql_failure(exc, f"looking at table {table}") from exc
+        try:
+            async for table, problem, remedy in inspect_tables(conn, self.schema):
+                if problem:
+                    raise FatalError(f"table {table} {problem}; {remedy}")
+        except (MySQLError, OSError) as exc:
+            raise mysql_failure(exc, "looking at the tables") from exc
 
     def _new_backoff(self) -> Backoff:
         return Backoff(0.1, self._settings.sink.retry_max_seconds)
@@ -207,7 +209,7 @@ class Sink:
         seconds = backoff.next()
         if backoff.failures in (1, 10) or backoff.failures % 100 == 0:
             logger.warning(
-                "%s (try %d; trying on, nothing is lost, no more is claimed than fits)",
+                "%s (try %d; trying on)",
                 describe(exc),
                 backoff.failures,
             )

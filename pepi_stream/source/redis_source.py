@@ -64,6 +64,7 @@ class RedisSource:
         self._reported: set[str] = set()
         self._walks: dict[str, set[int]] = {}  # claims taken apart now -> known killers
         self._released = False
+        self._draining = False  # True once Redis has answered
 
     def starved(self, claims_in_sink: int) -> bool:
         """Tell whether every claim that may be held is waiting in the sink."""
@@ -90,6 +91,9 @@ class RedisSource:
                         again=again,
                     )
                     asked = None
+                if not self._draining:
+                    self._draining = True
+                    logger.info("draining the list %r", self.store.queue)
                 _recovered(backoff)
                 if claim is None:
                     if not again:
