@@ -57,6 +57,6 @@ class PoisonError(PepiError):
         self.reason = message if reason is None else reason
 
 
-def describe(exc: BaseException) -> str:
+def message_of(exc: BaseException) -> str:
     """Return the exception's message, or its type's name when it has none."""
     return str(exc) or type(exc).__name__

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Callable, Sequence
 
 from pepi_stream.claims.claim import Claim
+from pepi_stream.columns import COLUMNS
 from pepi_stream.enrich import Enricher, load_enricher
-from pepi_stream.events import Batch, Column, Constant, DeadLetter, Origin
+from pepi_stream.errors import ConfigError
+from pepi_stream.events import EVENT_FIELDS, Batch, Column, Constant, DeadLetter, Origin
 from pepi_stream.formats import Format, load_format
 from pepi_stream.formats.base import reason_of
 from pepi_stream.settings import Settings
@@ -35,10 +38,15 @@ class Pipeline:
     @classmethod
     def from_settings(cls, settings: Settings) -> Pipeline:
         """Build the configured pipeline; raises ConfigError for a name nobody knows."""
+        windows = [Window(name, window) for name, window in settings.windows.items()]
+        # An extension may fill columns of any name; without one, the names are known.
+        if not any(":" in name for name in (settings.source.format, *settings.enrich.enrichers)):
+            for window in windows:
+                _check_dimensions(window)
         return cls(
             load_format(settings.source.format),
             [load_enricher(name) for name in settings.enrich.enrichers],
-            [Window(name, window) for name, window in settings.windows.items()],
+            windows,
         )
 
     def enrich(self, claim: Claim) -> Batch:
@@ -133,6 +141,17 @@ class Pipeline:
                     )
                 columns[name] = column
         return batch
+
+
+def _check_dimensions(window: Window) -> None:
+    known = {name for name, spec in COLUMNS.items() if spec.values is not None}
+    known |= set(EVENT_FIELDS)
+    known -= {"received_at"}  # not the event's own: a redelivery would count elsewhere
+    for name in window.by:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"windows.{window.name}.by: no column {name!r} to count by{hint}")
 
 
 def join(claim: Claim, format: str, parts: Sequence[Batch]) -> Batch:

@@ -80,7 +80,8 @@ def _require_web_port(conf: Any) -> None:
         except OSError as exc:
             print(
                 f"Error: the web server cannot listen on {conf.web_bind}:{conf.web_port} "
-                f"({os.strerror(exc.errno or 0)}); set PORT or PEPI_WEB__BIND, or run with --without-web",
+                f"({os.strerror(exc.errno or 0)}); set PORT or PEPI_WEB__BIND, "
+                "or run with --without-web",
                 file=sys.stderr,
             )
             raise SystemExit(ConfigError.exit_code) from None

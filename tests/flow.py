@@ -58,11 +58,11 @@ class Worker:
         wait_for(lambda: "draining the list" in self.log or self.process.poll() is not None)
         assert self.process.poll() is None, self.log
 
-    def stop(self) -> int:
-        """SIGTERM; return the exit code."""
+    def stop(self, within: float = 40) -> int:
+        """SIGTERM; return the exit code; fail the test if it takes longer (in seconds)."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        return self.process.wait(within)
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -13,7 +13,7 @@ from pepi_stream.events import WindowKey
 from pepi_stream.outcome import Outcome
 from pepi_stream.settings import load_settings
 from pepi_stream.source import RedisSource
-from tests.claims_bench import Bench, client_of, store_of, times_run
+from tests.claiming import Bench, client_of, store_of, times_run
 from tests.waiting import wait_until
 
 

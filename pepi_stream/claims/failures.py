@@ -6,7 +6,7 @@ import re
 
 from redis import exceptions as redis_errors
 
-from pepi_stream.errors import FatalError, PepiError, TransientError, describe
+from pepi_stream.errors import FatalError, PepiError, TransientError, message_of
 
 _FATAL = (
     redis_errors.AuthenticationError,
@@ -36,7 +36,7 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
         exc: what redis-py, or the socket below it, raised.
         doing: what was being done, for the message ("claiming from pepi_queue").
     """
-    detail = f"{doing}: Redis says: {describe(exc)}"
+    detail = f"{doing}: Redis says: {message_of(exc)}"
     # A refused login arrives as a ConnectionError, with what Redis said as its cause.
     if isinstance(exc, _FATAL) or isinstance(exc.__cause__, _FATAL):
         return FatalError(f"{detail}. Check user and password in REDIS_URL, and its ACL")
@@ -47,5 +47,5 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
             return FatalError(f"{detail}. The queue's name is used for another kind of key")
         return FatalError(f"{detail}. pepi_stream needs Redis 6.2 or later")
     if isinstance(exc, (redis_errors.RedisError, OSError, EOFError)):
-        return TransientError(f"{doing}: {describe(exc)} (is Redis up, and REDIS_URL right?)")
+        return TransientError(f"{doing}: {message_of(exc)} (is Redis up, and REDIS_URL right?)")
     raise exc

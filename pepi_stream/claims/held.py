@@ -1,4 +1,4 @@
-"""Bookkeeping of the claims that this worker holds: pure, the clock is an argument."""
+"""Bookkeeping of the claims that this worker holds: pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class HeldClaims:
         self._committed.update(i for i in claim_ids if i in self._open)
 
     def drop(self, claim_ids: Iterable[str]) -> None:
-        """Forget claims that were acked, released or lost."""
+        """Forget claims that were acked or released."""
         for claim_id in claim_ids:
             self._open.pop(claim_id, None)
             self._committed.discard(claim_id)

@@ -63,7 +63,10 @@ class migrate(PepiCommand):
                 await conn.query(_create_database(database).encode())
             except Exception as exc:
                 raise mysql_failure(exc, f"creating the database {database}") from exc
-        conn.close()
+            finally:
+                conn.close()
+        else:
+            conn.close()
 
 
 def _name(database: str) -> str:

@@ -142,25 +142,33 @@ class JsonFormat(Format, Generic[T]):
         return bytes(self._decode_elements(payload)[index])
 
     def _record_by_record(self, payloads: Sequence[bytes]) -> Decoded:
-        good: list[T] = []
-        origins: list[Origin] = []
+        good: list[tuple[T, Origin, bytes | msgspec.Raw]] = []
         dead: list[DeadLetter] = []
         for position, payload in enumerate(payloads):
             try:
-                records = self._split(payload)
+                for element, raw in self._split(payload):
+                    try:
+                        good.append((self._decode_one(raw), (position, element), raw))
+                    except Exception as exc:
+                        dead.append(DeadLetter(position, element, bytes(raw), reason_of(exc, raw)))
             except Exception as exc:
                 dead.append(DeadLetter(position, None, payload, reason_of(exc)))
-                continue
-            for element, raw in records:
-                try:
-                    record = self._decode_one(raw)
-                    self.columns([record])
-                except Exception as exc:
-                    dead.append(DeadLetter(position, element, bytes(raw), reason_of(exc, raw)))
-                else:
-                    good.append(record)
-                    origins.append((position, element))
-        return Decoded(len(good), self.columns(good), origins, dead)
+        try:
+            columns = self.columns([record for record, _, _ in good])
+        except Exception:
+            good = [item for item in good if not self._refused(item, dead)]
+            columns = self.columns([record for record, _, _ in good])
+        dead.sort(key=lambda letter: (letter.position, letter.element or 0))
+        return Decoded(len(good), columns, [origin for _, origin, _ in good], dead)
+
+    def _refused(self, item: tuple[T, Origin, bytes | msgspec.Raw], dead: list[DeadLetter]) -> bool:
+        record, (position, element), raw = item
+        try:
+            self.columns([record])
+        except Exception as exc:
+            dead.append(DeadLetter(position, element, bytes(raw), reason_of(exc, raw)))
+            return True
+        return False
 
     def _split(self, payload: bytes) -> Iterable[tuple[int | None, bytes | msgspec.Raw]]:
         """Return (element, bytes) of each record; raise when it is an array, but not of JSON."""

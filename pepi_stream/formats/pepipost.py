@@ -27,6 +27,9 @@ _NAMES = {
     "abuse": "complained",
 }
 
+# Pepipost's own verdict, which wins over any rule of ours; every other type is soft.
+_BOUNCE_CLASS = {"HARDBOUNCE": "hard"}
+
 
 class PepipostRecord(
     msgspec.Struct,
@@ -76,7 +79,7 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
                 own if names[own] == "other" else reason
                 for own, reason in zip(own_names, reasons, strict=True)
             ]
-        return {
+        columns: dict[str, Column] = {
             "event_name": [names[own] for own in own_names],
             "id": list(map(str, [r.id for r in records])),
             "recipient": [r.recipient for r in records],
@@ -88,3 +91,7 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
             "reason": reasons,
             "esp": Constant("pepipost", len(records)),
         }
+        verdicts = [r.bounce_type or None for r in records]
+        if verdicts.count(None) < len(verdicts):
+            columns["bounce_class"] = [v and _BOUNCE_CLASS.get(v.upper(), "soft") for v in verdicts]
+        return columns

@@ -198,10 +198,10 @@ def _run(stack: Stack, rate: float, port: int) -> None:
         line.end()
         _say("stopping; the worker commits what it holds (Ctrl-C again: at once)")
         stack.stop_children()
-        with contextlib.suppress(Exception):  # a server that is gone has no figures
-            # On connections of its own: the signal may have cut a query of the other one short.
-            with contextlib.closing(Gauge(stack)) as last:
-                _say(_summary(last.read()))
+        # On connections of its own: the signal may have cut a query of the other one short.
+        # A server that is gone has no figures.
+        with contextlib.suppress(Exception), contextlib.closing(Gauge(stack)) as last:
+            _say(_summary(last.read()))
     except BaseException:
         line.end()
         raise

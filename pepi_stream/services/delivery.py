@@ -92,7 +92,9 @@ class Delivery(Service):
                 reason = f"a worker died over this record (delivery {claim.delivery})"
                 parts.append(self.pipeline.refuse(claim, position, reason))
             else:
-                parts.append(self.pipeline.enrich_one(claim, position))
+                part = self.pipeline.count(self.pipeline.enrich_one(claim, position))
+                self.sink.rehearse(part)
+                parts.append(part)
         return join(claim, self.pipeline.format.name, parts)
 
     def accept(self, batch: Batch) -> None:
@@ -108,31 +110,41 @@ class Delivery(Service):
         self._running = [asyncio.ensure_future(self._guard(self._run()))]
 
     async def on_stop(self) -> None:
-        """Stop claiming, flush, ack what is committed, release the rest."""
+        """Stop claiming, flush, ack what is committed, release the rest.
+
+        All within ``worker.drain_seconds``, of which a tenth is kept for the release.
+        """
+        drain_seconds = self.settings.worker.drain_seconds
+        deadline = asyncio.get_running_loop().time() + drain_seconds
         self.source.quiet()
         if self._failure is None:
             try:
-                async with asyncio.timeout(self.settings.worker.drain_seconds):
+                async with asyncio.timeout_at(deadline - drain_seconds / 10):
                     if self._claiming is not None:
                         await asyncio.wait([self._claiming])
                     await self.source.drained()
             except TimeoutError:
                 logger.warning(
-                    "%d claims are not committed after worker.drain_seconds (%g s)",
+                    "%d claims are not committed within worker.drain_seconds (%g s)",
                     self.source.held.uncommitted,
-                    self.settings.worker.drain_seconds,
+                    drain_seconds,
                 )
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        released = await self.source.release()
+        released = 0
+        try:
+            async with asyncio.timeout_at(max(deadline, deadline - drain_seconds + 1)):
+                released = await self.source.release()
+                await self.store.close()
+        except TimeoutError:
+            logger.warning("Redis does not answer; leases of open claims run out by themselves")
         logger.info(
             "stopped: %d rows and %d dead letters committed, %d claims released",
             self.rows,
             self.dead,
             released,
         )
-        await self.store.close()
 
     async def _run(self) -> None:
         await self._subscribed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from pydantic import (
     AfterValidator,
@@ -86,6 +87,10 @@ class RedisSettings(_Section):
         parts = split_url(url.get_secret_value(), "redis", "rediss", "unix")
         if parts.scheme == "unix" and not parts.path.strip("/"):
             raise ValueError("should name a socket, as in unix:///run/redis.sock")
+        # Others could undo what the client relies on: bytes as replies, no retries of its own.
+        for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+            if name != "db" and not name.startswith("ssl_"):
+                raise ValueError("should have no parameter but ?db= and ?ssl_...=")
         # redis-py silently takes database 0 for a path that is not a number.
         if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]*)?", parts.path):
             raise ValueError("should end in a database number, as in redis://localhost:6379/0")
@@ -99,7 +104,7 @@ class DatabaseSettings(_Section):
     """mysql://user:password@host:port/database address, or with ?unix_socket=."""
     timeout_seconds: Annotated[_Float, Field(gt=0, le=300)]
     """Seconds to wait for a connection."""
-    lock_wait_seconds: Annotated[_Int, Field(ge=1, le=3600)]
+    lock_wait_seconds: Annotated[_Int, Field(ge=1, le=60)]
     """Whole seconds a statement waits for a row lock (innodb_lock_wait_timeout)."""
 
     @field_validator("url")

@@ -10,7 +10,7 @@ from typing import Final
 
 from pymysql import err
 
-from pepi_stream.errors import FatalError, PepiError, PoisonError, TransientError, describe
+from pepi_stream.errors import FatalError, PepiError, PoisonError, TransientError, message_of
 
 DUPLICATE_KEY: Final = 1062
 
@@ -99,7 +99,7 @@ def mysql_failure(exc: BaseException, doing: str) -> PepiError:
         BaseException: ``exc`` itself, when it is none of MySQL's.
     """
     if isinstance(exc, (OSError, EOFError)):
-        return TransientError(f"{doing}: MySQL: {describe(exc)}")
+        return TransientError(f"{doing}: MySQL: {message_of(exc)}")
     if isinstance(exc, UnicodeEncodeError):
         return PoisonError(f"text that is not valid Unicode (a lone surrogate): {exc.reason}")
     if not isinstance(exc, err.MySQLError):

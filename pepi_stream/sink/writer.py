@@ -13,7 +13,7 @@ from pymysql.err import MySQLError
 
 from pepi_stream.backoff import Backoff
 from pepi_stream.claims.claim import first_claim_key
-from pepi_stream.errors import FatalError, TransientError, describe
+from pepi_stream.errors import FatalError, TransientError, message_of
 from pepi_stream.events import Batch
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline
@@ -67,12 +67,15 @@ class Sink:
         )
         self._changed = asyncio.Event()
         self._writing = 0
-        self._connections: set[aiomysql.Connection] = set()
 
     def accept(self, batch: Batch) -> None:
         """Take in a batch that was decoded, enriched and counted."""
         self._buffer.add(self._render(batch), time.monotonic())
         self._changed.set()
+
+    def rehearse(self, batch: Batch) -> None:
+        """Do all that :meth:`accept` does to a batch, and forget it."""
+        self._render(batch)
 
     def _render(self, batch: Batch) -> Rendered:
         try:
@@ -94,11 +97,11 @@ class Sink:
         backoff = self._new_backoff()
         while True:
             try:
-                transaction = await self._open()
+                conn = await connect(self._settings.database)
                 try:
-                    await self._check_tables(transaction.conn)
+                    await self._check_tables(conn)
                 finally:
-                    self._close(transaction)
+                    conn.close()
                 return
             except TransientError as exc:
                 await self._wait(backoff, exc)
@@ -126,7 +129,7 @@ class Sink:
                             break
                         except (TransientError, TimeoutError) as exc:
                             if transaction is not None and transaction.conn.closed:
-                                self._close(transaction)
+                                transaction.conn.close()
                                 transaction = None
                             await self._wait(backoff, exc)
                 finally:
@@ -137,7 +140,7 @@ class Sink:
                 self._on_commit(outcome)
         finally:
             if transaction is not None:
-                self._close(transaction)
+                transaction.conn.close()
 
     async def prune(self) -> int:
         """Delete ledger entries past the retention, in small chunks; return how many."""
@@ -145,17 +148,17 @@ class Sink:
         before = first_claim_key(int((time.time() - days * 86_400) * 1000))
         statement = statements.prune_ledger(before, days, _PRUNE_ROWS)
         pruned = 0
-        transaction = await self._open()
+        conn = await connect(self._settings.database)
         try:
             while True:
-                gone: int = await transaction.conn.query(statement)
+                gone: int = await conn.query(statement)
                 pruned += gone
                 if gone < _PRUNE_ROWS:
                     return pruned
         except Exception as exc:
             raise mysql_failure(exc, "pruning the ledger") from exc
         finally:
-            self._close(transaction)
+            conn.close()
 
     async def _next_flush(self) -> list[Rendered]:
         while True:
@@ -180,7 +183,6 @@ class Sink:
         except Exception as exc:
             conn.close()
             raise mysql_failure(exc, "connecting") from exc
-        self._connections.add(conn)
         return Transaction(
             conn,
             schema=self.schema,
@@ -189,10 +191,6 @@ class Sink:
             packet=int(packet),
             max_bytes=self._settings.sink.max_bytes,
         )
-
-    def _close(self, transaction: Transaction) -> None:
-        self._connections.discard(transaction.conn)
-        transaction.conn.close()
 
     async def _check_tables(self, conn: aiomysql.Connection) -> None:
         try:
@@ -210,7 +208,7 @@ class Sink:
         if backoff.failures in (1, 10) or backoff.failures % 100 == 0:
             logger.warning(
                 "%s (try %d; trying on)",
-                describe(exc),
+                message_of(exc),
                 backoff.failures,
             )
         await asyncio.sleep(seconds)

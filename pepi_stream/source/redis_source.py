@@ -104,7 +104,7 @@ class RedisSource:
                 await self._wait(backoff, failure, quiet=self._quiet)
                 continue
             await self._take(claim)
-            if claim.delivery == 1 and len(claim.payloads) < self._settings.claim_max:
+            if claim.delivery == 1 and self._emptied_queue(claim):
                 await asyncio.sleep(_GATHER_SECONDS)
 
     async def renew_forever(self) -> NoReturn:
@@ -256,7 +256,7 @@ class RedisSource:
         self._walks[claim.id] = killers
         for position in range(len(claim.payloads)):
             if self._released:  # stopped, not dead: nobody is to blame
-                raise asyncio.CancelledError
+                await asyncio.Event().wait()  # until the agent is stopped, too
             if position not in killers:
                 suspects = [*killers, position]
                 await self._patiently(partial(self.store.note_killers, claim.id, suspects))
@@ -272,6 +272,13 @@ class RedisSource:
                 return await call()
             except Exception as exc:
                 await self._wait(backoff, redis_failure(exc, "noting suspects"))
+
+    def _emptied_queue(self, claim: Claim) -> bool:
+        """Tell whether neither of the two limits ended the claim (the next payload did not fit)."""
+        return (
+            len(claim.payloads) < self._settings.claim_max
+            and 2 * sum(map(len, claim.payloads)) < self._settings.claim_max_bytes
+        )
 
     async def _reissue(self, claim: Claim) -> None:
         logger.critical(

@@ -12,7 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pepi_stream.claims import ClaimStore
 from pepi_stream.local.servers import RedisServer
-from tests.claims_bench import (
+from tests.claiming import (
     QUEUE,
     Bench,
     assert_empty,

@@ -20,6 +20,11 @@ class Deadly(PlainFormat):
             os._exit(9)
         return super().decode(payloads)
 
+def deadly(batch):
+    if b"bomb" in [c.encode() for c in batch.column("campaign")]:
+        os._exit(9)
+    return ["x"] * len(batch)
+
 def touchy(batch):
     if "touchy" in batch.column("campaign"):
         raise RuntimeError("cannot look at this campaign")
@@ -85,6 +90,27 @@ def test_a_record_that_kills_workers_is_found_and_its_neighbours_are_rows(
     letters = flow.sql("SELECT payload, reason FROM pepi_dead_letter ORDER BY position")
     assert [bytes(raw) for raw, _ in letters] == [b"bomb 1", b"bomb 2"]
     assert all("a worker died over this record" in reason for _, reason in letters)
+    flow.check_books(pushed)
+
+
+def test_a_record_that_kills_workers_in_a_column_is_found_too(extended: MakeFlow) -> None:
+    flow = extended(
+        PEPI_SOURCE__MAX_DELIVERIES="1",
+        PEPI_SOURCE__RECOVER_SECONDS="0.1",
+        PEPI_SINK__COLUMNS='["seq", "id", "event_name", "campaign", "occurred_at", '
+        '"mailbox_provider", {"name": "own", "value": "my_extension:deadly", '
+        '"type": "VARCHAR(9)"}]',
+    )
+    bomb = b'{"id": 9, "event_name": "sent", "campaign": "bomb", "ts": 1}'
+    pushed = flow.push([*plain(range(10)), bomb, *plain(range(10, 20))])
+    for _ in range(2):  # the whole claim, the bomb alone
+        assert flow.worker().process.wait(30) == 9
+        expire_leases(flow)
+    survivor = flow.worker()
+    flow.wait_drained()
+    assert survivor.stop() == 0
+    assert flow.rows() == 20
+    assert flow.dead() == 1
     flow.check_books(pushed)
 
 

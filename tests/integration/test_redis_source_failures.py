@@ -9,7 +9,7 @@ import pytest
 
 from pepi_stream.errors import FatalError
 from pepi_stream.local.servers import RedisServer
-from tests.claims_bench import QUEUE, Bench, assert_empty, checked_bench, client_of, open_claims
+from tests.claiming import QUEUE, Bench, assert_empty, checked_bench, client_of, open_claims
 from tests.cutting_proxy import cutting_proxy
 from tests.source_worker import Worker, errors, running
 from tests.waiting import wait_until

@@ -74,7 +74,8 @@ def test_claims_that_cannot_be_committed_are_released_under_their_id(
         pushed = flow.push(plain(range(5_000)))
         wait_for(lambda: flow.queued() == 0)
         held = flow.claimed()
-        assert worker.stop() == 0
+        # Half a second of drain, and a second or two of Faust's own.
+        assert worker.stop(within=8) == 0
     finally:
         os.kill(own_mariadb.pid, signal.SIGCONT)
     assert flow.claimed() == held
@@ -96,21 +97,18 @@ def test_without_mysql_claims_and_memory_are_bounded_and_all_lands_after(
     worker = flow.worker()
     flow.push(plain(range(50_000)))
     flow.wait_drained()
+    before = worker.rss_mb()
     own_mariadb.stop()
     in_flight = flow.settings.source.max_in_flight
     pushed = 50_000 + flow.push(plain(range(50_000, 400_000)))
     wait_for(lambda: len(flow.claimed()) == in_flight)
-    before = worker.rss_mb()
-    tries = 0
 
     def tried_on() -> bool:
-        nonlocal tries
-        tries += 1
         assert len(flow.claimed()) <= in_flight
-        return tries > 100
+        return "(try 10;" in worker.log
 
     wait_for(tried_on)
-    assert worker.rss_mb() - before < 20
+    assert worker.rss_mb() - before < 60  # the claims it holds, not the backlog of 350,000
     assert worker.process.poll() is None
     own_mariadb.start()
     flow.wait_drained()
@@ -191,7 +189,7 @@ def test_an_event_arrives_soon_and_an_idle_worker_rests(flow: Flow) -> None:
         fields = Path(f"/proc/{worker.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / ticks
 
-    # Idle for as long as five waits for a payload take; polling would take a third of that.
+    # Idle for as long as twenty waits for a payload take; polling would take a third of that.
     calls = "cmdstat_blmove"
     start_calls = flow.redis.info("commandstats")[calls]["calls"]
     start_cpu, start_time = cpu_seconds(), flow.redis.time()[0]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.claims_bench import Bench, checked_bench
+from tests.claiming import Bench, checked_bench
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.exceptions import ResponseError
 
-from tests.claims_bench import Bench, assert_empty, full_memory, list_at
+from tests.claiming import Bench, assert_empty, full_memory, list_at
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from pepi_stream.claims import ClaimStore, new_claim_id
-from tests.claims_bench import (
+from tests.claiming import (
     MANY,
     QUEUE,
     Bench,

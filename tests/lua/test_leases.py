@@ -4,7 +4,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from pepi_stream.claims import Claim
-from tests.claims_bench import Bench, assert_empty, full_memory, open_claims, store_of
+from tests.claiming import Bench, assert_empty, full_memory, open_claims, store_of
 
 LEASE_MS = 30_000
 

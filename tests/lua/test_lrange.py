@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 
 from pepi_stream.local.servers import RedisServer
 from pepi_stream.resources import lua_dir
-from tests.claims_bench import QUEUE, Bench, assert_empty
+from tests.claiming import QUEUE, Bench, assert_empty
 
 SCRIPT = lua_dir() / "lrange.lua"
 PAYLOADS = [b"%d" % n for n in range(150)]

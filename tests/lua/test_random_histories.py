@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.claims_bench import QUEUE, assert_conserved, client_of, list_at, open_claims, store_of
+from tests.claiming import QUEUE, assert_conserved, client_of, list_at, open_claims, store_of
 
 T = TypeVar("T")
 

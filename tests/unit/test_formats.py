@@ -341,3 +341,12 @@ def test_plain_takes_any_column_by_its_own_name(name: str) -> None:
 )
 def test_what_plain_refuses(payload: bytes, why: str) -> None:
     assert reason(payload, "plain").startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("sent", "bounce_class"), [("HARDBOUNCE", "hard"), ("SOFTBOUNCE", "soft"), ("", None)]
+)
+def test_pepiposts_own_verdict_on_a_bounce_is_kept(sent: str, bounce_class: str | None) -> None:
+    bounced = json.loads(SAMPLE) | {"EVENT": "bounced", "BOUNCE_TYPE": sent}
+    decoded = PepipostFormat().decode([json.dumps(bounced).encode()])
+    assert row(decoded).get("bounce_class") == bounce_class

@@ -82,7 +82,7 @@ def test_an_answer_that_will_not_change_is_fatal_and_says_what_to_do(
 def test_the_message_says_what_was_being_done_and_what_redis_said() -> None:
     failure = redis_failure(redis_errors.ConnectionError("gone away"), "renewing leases")
 
-    assert str(failure) == "renewing leases: Redis: gone away"
+    assert str(failure) == "renewing leases: gone away (is Redis up, and REDIS_URL right?)"
 
 
 def test_an_error_without_a_text_is_named() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from pepi_stream.errors import ConfigError
 from pepi_stream.settings import DatabaseSettings, describe, load_settings, redact_url
 
 SECRET = "hunter2"
@@ -80,9 +81,17 @@ def test_any_password_survives_the_url(password: str) -> None:
 def test_no_secret_in_describe_or_repr() -> None:
     loaded = load_settings(
         {
-            "REDIS_URL": f"redis://:{SECRET}@h/0?password={SECRET}",
+            "REDIS_URL": f"redis://:{SECRET}@h/0?ssl_keyfile={SECRET}",
             "DATABASE_URL": f"mysql://u:{SECRET}@h/d",
         }
     )
     assert SECRET not in repr(loaded) + str(loaded) + repr(describe(loaded))
     assert ("database.url", "mysql://u:***@h/d", "DATABASE_URL") in describe(loaded)
+
+
+@pytest.mark.parametrize(
+    "parameter", ["decode_responses=true", "password=x", "health_check_interval=1", "retry=1"]
+)
+def test_a_redis_parameter_that_changes_the_client_is_refused(parameter: str) -> None:
+    with pytest.raises(ConfigError, match=r"should have no parameter but"):
+        load_settings({"REDIS_URL": f"redis://h/0?{parameter}"})
