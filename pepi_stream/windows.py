@@ -28,7 +28,7 @@ class Window:
 
     def __init__(self, name: str, settings: WindowSettings) -> None:
         self.name = name
-        self.table = f"pepi_window_{name}"
+        self.table = window_table(name)
         self.seconds = settings.seconds
         self.by = tuple(settings.by)
         # Compared as MySQL compares column names: without regard to case.
@@ -52,6 +52,11 @@ class Window:
         for (number, *values), n in Counter(zip(spans, *by, strict=True)).items():
             counts[WindowKey(number * self.seconds, tuple(map(_dimension, values)))] += n
         return counts
+
+
+def window_table(name: str) -> str:
+    """Return the name of a window's table."""
+    return f"pepi_window_{name}"
 
 
 def count_windows(windows: Iterable[Window], batch: Batch) -> None:

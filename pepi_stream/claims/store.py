@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError
 
 from pepi_stream.claims.claim import Claim, new_claim_id
+from pepi_stream.claims.keys import claim_key, claims_key, deliveries_key, windows_channel
 from pepi_stream.claims.scripts import Scripts
 from pepi_stream.settings import RedisSettings
 
@@ -66,16 +67,16 @@ class ClaimStore:
     ) -> None:
         self.redis = redis
         self.queue = queue
-        self.claims_key = f"{{{queue}}}:claims"
-        self.deliveries_key = f"{{{queue}}}:deliveries"
-        self.channel = f"{{{queue}}}:windows"
+        self.claims_key = claims_key(queue)
+        self.deliveries_key = deliveries_key(queue)
+        self.channel = windows_channel(queue)
         self._lease_ms = int(lease_seconds * 1000)
         self._clock = clock
         self._scripts = Scripts()
 
     def claim_key(self, claim_id: str) -> str:
         """Return the key of the LIST that holds a claim's payloads."""
-        return f"{{{self.queue}}}:claim:{claim_id}"
+        return claim_key(self.queue, claim_id)
 
     def new_id(self) -> str:
         """Make the id for one :meth:`claim`."""

@@ -21,11 +21,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pepi_stream.claims.keys import claim_key, claims_key
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.stack import Interrupted, Signals, Stack
 from pepi_stream.settings import Settings
 from pepi_stream.simulate import FORMATS, encoder, simulate
 from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
+from pepi_stream.windows import window_table
 
 _SPAN_SECONDS = 600  # the events' times cover so long, which makes some ten windows
 _PUSH = 5000  # payloads per RPUSH
@@ -227,7 +229,7 @@ def _drain(stack: Stack, client: Any, mysql: Any, n: int, began: float) -> Drain
     while True:
         pipe = client.pipeline(transaction=False)
         pipe.llen(queue)
-        pipe.zcard(f"{{{queue}}}:claims")
+        pipe.zcard(claims_key(queue))
         queued, claimed = pipe.execute()
         if not queued and not claimed and _ledger(mysql) >= n:
             return Drain(time.monotonic() - began, None)
@@ -254,12 +256,12 @@ def _find(client: Any, mysql: Any, settings: Settings) -> Found:
     found = Found()
     queue, table = settings.source.queue, f"`{settings.sink.table}`"
     for key in sorted(raw.decode(errors="replace") for raw in client.keys("*")):
-        if key.startswith(f"{{{queue}}}:claim:"):
+        if key.startswith(claim_key(queue, "")):
             found.claimed += client.llen(key)
-        elif key not in (queue, f"{{{queue}}}:claims"):
+        elif key not in (queue, claims_key(queue)):
             found.stray.append(key)
     found.queued = client.llen(queue)
-    found.leases = client.zcard(f"{{{queue}}}:claims")
+    found.leases = client.zcard(claims_key(queue))
     found.rows = _number(mysql, f"SELECT COUNT(*) FROM {table}")
     found.dead = _number(mysql, f"SELECT COUNT(*) FROM `{DEAD_LETTERS}` WHERE part = 0")
     found.ledger = _ledger(mysql)
@@ -268,7 +270,7 @@ def _find(client: Any, mysql: Any, settings: Settings) -> Found:
         groups = _select(mysql, f"SELECT {name}, COUNT(*) FROM {table} GROUP BY 1")
         found.by_event = {str(event): int(n) for event, n in groups}
     for window, spec in settings.windows.items():
-        counts = f"`pepi_window_{window}`"
+        counts = f"`{window_table(window)}`"
         found.windows[window] = _number(mysql, f"SELECT COALESCE(SUM(n), 0) FROM {counts}")
         if not column.keys() >= {"occurred_at", *spec.by}:
             continue

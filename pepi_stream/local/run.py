@@ -19,10 +19,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pepi_stream.claims.keys import claims_key
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.process import free_port, port_is_free
 from pepi_stream.local.stack import Interrupted, Signals, Stack
 from pepi_stream.sink.schema import DEAD_LETTERS
+from pepi_stream.windows import window_table
 
 _RATE = 1000.0  # events a second
 _PORT = 6066
@@ -62,7 +64,7 @@ class Gauge:
         # A window table has some thousand rows where the event table has millions.
         if settings.windows:
             name = "minute" if "minute" in settings.windows else min(settings.windows)
-            self._rows_sql = f"SELECT COALESCE(SUM(n), 0) FROM `pepi_window_{name}`"
+            self._rows_sql = f"SELECT COALESCE(SUM(n), 0) FROM `{window_table(name)}`"
         else:
             self._rows_sql = f"SELECT COUNT(*) FROM {table}"
         column = {c.value: c.name for c in settings.sink.columns}
@@ -77,7 +79,7 @@ class Gauge:
         """Look at both servers."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.llen(self._queue)
-        pipe.zcard(f"{{{self._queue}}}:claims")
+        pipe.zcard(claims_key(self._queue))
         queued, claimed = pipe.execute()
         rows = self._one(self._rows_sql)
         # Part 0, because a payload too big for one statement is kept in several parts.

@@ -1,8 +1,8 @@
 """A private Redis and a private MariaDB: what each runs, and where to reach it.
 
 Both keep everything in one directory, listen on a Unix socket and on a free port of 127.0.0.1, and
-read no configuration of the system. Nothing here uses asyncio or a client library: the readiness
-probes speak the first bytes of each protocol.
+read no configuration of the system. The readiness probes speak the first bytes of each protocol
+themselves: redis-py and PyMySQL leave the socket of a refused connection unclosed (tried).
 """
 
 import hashlib

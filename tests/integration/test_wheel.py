@@ -24,6 +24,7 @@ def test_the_wheel_holds_scripts_and_configuration_and_runs_without_the_checkout
     installed = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
+    assert not (installed / "pepi_stream" / "local").exists()  # it is for a checkout
     for folder in ("lua", "config"):
         shipped = {p.name for p in (installed / "pepi_stream" / folder).iterdir()}
         assert shipped == {p.name for p in (ROOT / folder).iterdir()}
