@@ -211,7 +211,8 @@ class SinkSettings(_Section):
     max_rows: Annotated[_Int, Field(ge=1, le=1_000_000)]
     """Rows that start a flush."""
     max_bytes: Annotated[_Int, Field(ge=1024, le=2**30)]
-    """Bytes of one statement, at most; 1 GiB is the largest max_allowed_packet."""
+    """Bytes of one statement, at most, and of waiting rows that start a flush; up to 1 GiB, the
+    largest max_allowed_packet."""
     max_age_seconds: Annotated[_Float, Field(ge=0, le=60)]
     """Seconds the oldest claim waits before a flush; 0 flushes at once."""
     connections: Annotated[_Int, Field(ge=1, le=64)]
@@ -239,7 +240,7 @@ class SinkSettings(_Section):
 
 
 class WebSettings(_Section):
-    """The page, the probes and the metrics."""
+    """The page and the probes."""
 
     bind: Annotated[str, Field(min_length=1)]
     """Address or host name to listen on."""
