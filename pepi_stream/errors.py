@@ -57,6 +57,14 @@ class PoisonError(PepiError):
         self.reason = message if reason is None else reason
 
 
+def is_closed_transport(exc: BaseException) -> bool:
+    """Tell whether uvloop refused to write because the peer had reset the idle connection.
+
+    It raises a bare RuntimeError for that, where asyncio's own loop raises ConnectionError.
+    """
+    return isinstance(exc, RuntimeError) and "handler is closed" in str(exc)
+
+
 def message_of(exc: BaseException) -> str:
     """Return the exception's message, or its type's name when it has none."""
     return str(exc) or type(exc).__name__

@@ -96,14 +96,16 @@ class Pipeline:
 
     def enrich_one(self, claim: Claim, position: int) -> Batch:
         """Decode and enrich one payload of a claim; what it raises makes a dead letter."""
-        payload = claim.payloads[position]
         try:
-            batch = self._enrich(claim, [payload])
+            batch = self._decode(claim, [claim.payloads[position]])
         except Exception as exc:
             return self.refuse(claim, position, reason_of(exc))
         batch.origins = [(position, batch.origin(i)[1]) for i in range(len(batch))]
         batch.dead = [DeadLetter(position, d.element, d.payload, d.reason) for d in batch.dead]
-        return batch
+        try:
+            return self._apply_enrichers(batch)
+        except Exception:  # event by event, so that one element of an array is refused alone
+            return self._apply_enrichers(self.sieve(batch, self._apply_enrichers))
 
     def refuse(self, claim: Claim, position: int, reason: str) -> Batch:
         """Return a batch of no events and one dead letter: the payload at ``position``."""
@@ -119,12 +121,15 @@ class Pipeline:
         return DeadLetter(position, element, payload, reason)
 
     def _enrich(self, claim: Claim, payloads: Sequence[bytes]) -> Batch:
+        return self._apply_enrichers(self._decode(claim, payloads))
+
+    def _decode(self, claim: Claim, payloads: Sequence[bytes]) -> Batch:
         decoded = self.format.decode(payloads)
         columns = decoded.columns
         occurred = columns.get("occurred_at", Constant(None, decoded.size))
         if None in occurred:
             columns["occurred_at"] = [claim.received_at if ms is None else ms for ms in occurred]
-        batch = Batch(
+        return Batch(
             claim,
             format=self.format.name,
             size=decoded.size,
@@ -132,6 +137,8 @@ class Pipeline:
             origins=decoded.origins,
             dead=decoded.dead,
         )
+
+    def _apply_enrichers(self, batch: Batch) -> Batch:
         for enricher in self.enrichers:
             for name, column in enricher(batch).items():
                 if len(column) != batch.size:
@@ -139,7 +146,7 @@ class Pipeline:
                         f"enricher {enricher!r} returned {len(column)} values of {name!r} "
                         f"for {batch.size} events"
                     )
-                columns[name] = column
+                batch.columns[name] = column
         return batch
 
 

@@ -69,4 +69,5 @@ def _dimension(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(int(value))
-    return str(value)[:MAX_DIMENSION]
+    # A lone surrogate, which no table holds, becomes a question mark.
+    return str(value)[:MAX_DIMENSION].encode("utf-8", "replace").decode()

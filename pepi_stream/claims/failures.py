@@ -6,7 +6,13 @@ import re
 
 from redis import exceptions as redis_errors
 
-from pepi_stream.errors import FatalError, PepiError, TransientError, message_of
+from pepi_stream.errors import (
+    FatalError,
+    PepiError,
+    TransientError,
+    is_closed_transport,
+    message_of,
+)
 
 _FATAL = (
     redis_errors.AuthenticationError,
@@ -46,6 +52,6 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
         if "WRONGTYPE" in str(exc):
             return FatalError(f"{detail}. The queue's name is used for another kind of key")
         return FatalError(f"{detail}. pepi_stream needs Redis 6.2 or later")
-    if isinstance(exc, (redis_errors.RedisError, OSError, EOFError)):
+    if isinstance(exc, (redis_errors.RedisError, OSError, EOFError)) or is_closed_transport(exc):
         return TransientError(f"{doing}: {message_of(exc)} (is Redis up, and REDIS_URL right?)")
     raise exc

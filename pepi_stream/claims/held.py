@@ -15,11 +15,14 @@ class HeldClaims:
 
     Args:
         max_in_flight: how many claims may be held at once.
+        max_bytes: no further claim is taken while those held have so many bytes of payload.
     """
 
-    def __init__(self, max_in_flight: int) -> None:
+    def __init__(self, max_in_flight: int, max_bytes: int) -> None:
         self.max_in_flight = max_in_flight
+        self._max_bytes = max_bytes
         self._open: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
         self._committed: set[str] = set()
 
     def __len__(self) -> int:
@@ -31,7 +34,7 @@ class HeldClaims:
     @property
     def full(self) -> bool:
         """True when no further claim may be taken."""
-        return len(self._open) >= self.max_in_flight
+        return len(self._open) >= self.max_in_flight or sum(self._bytes.values()) >= self._max_bytes
 
     @property
     def uncommitted(self) -> int:
@@ -45,6 +48,7 @@ class HeldClaims:
         held) takes over the delivery count, nothing else.
         """
         self._open[claim.id] = claim.delivery
+        self._bytes[claim.id] = sum(map(len, claim.payloads))
 
     def committed(self, claim_ids: Iterable[str]) -> None:
         """Note that these claims took effect: from now on they are acked, never released."""
@@ -54,6 +58,7 @@ class HeldClaims:
         """Forget claims that were acked or released."""
         for claim_id in claim_ids:
             self._open.pop(claim_id, None)
+            self._bytes.pop(claim_id, None)
             self._committed.discard(claim_id)
 
     def open_ids(self) -> set[str]:

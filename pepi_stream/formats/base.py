@@ -117,6 +117,8 @@ class JsonFormat(Format, Generic[T]):
         self._decode = msgspec.json.Decoder(record | list[record]).decode  # type: ignore[valid-type]
         self._decode_one = msgspec.json.Decoder(self.record).decode
         self._decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+        self._split_payload = b""
+        self._split_elements: list[msgspec.Raw] = []
 
     @abstractmethod
     def columns(self, records: Sequence[T]) -> dict[str, Column]:
@@ -138,8 +140,14 @@ class JsonFormat(Format, Generic[T]):
             return self._record_by_record(payloads)
 
     def element(self, payload: bytes, index: int) -> bytes:
-        """Return the bytes of element ``index`` of an array payload."""
-        return bytes(self._decode_elements(payload)[index])
+        """Return the bytes of element ``index`` of an array payload.
+
+        Keeps the last payload's elements: those of one payload are asked for together.
+        """
+        if self._split_payload is not payload:
+            self._split_payload = payload
+            self._split_elements = self._decode_elements(payload)
+        return bytes(self._split_elements[index])
 
     def _record_by_record(self, payloads: Sequence[bytes]) -> Decoded:
         good: list[tuple[T, Origin, bytes | msgspec.Raw]] = []

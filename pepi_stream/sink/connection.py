@@ -20,6 +20,10 @@ _SESSION = (
 )
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
+#: A statement that takes so many seconds is on a dead connection (a server that was stopped, a
+#: network that drops packets). Longer than any lock_wait_seconds.
+STATEMENT_SECONDS = 120.0
+
 
 async def connect(settings: DatabaseSettings) -> aiomysql.Connection:
     """Open a connection with the sink's session settings.
@@ -62,7 +66,22 @@ async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql
 
 
 async def fetch(conn: aiomysql.Connection, sql: str) -> list[tuple[Any, ...]]:
-    """Run a query and return its rows."""
-    async with conn.cursor() as cursor:
+    """Run a query and return its rows.
+
+    Raises:
+        TimeoutError: no answer in :data:`STATEMENT_SECONDS`; the connection is closed.
+    """
+    async with asyncio.timeout(STATEMENT_SECONDS), conn.cursor() as cursor:
         await cursor.execute(sql)
         return list(await cursor.fetchall())
+
+
+async def execute(conn: aiomysql.Connection, sql: bytes) -> int:
+    """Run a statement and return how many rows it affected.
+
+    Raises:
+        TimeoutError: no answer in :data:`STATEMENT_SECONDS`; the connection is closed.
+    """
+    async with asyncio.timeout(STATEMENT_SECONDS):
+        affected: int = await conn.query(sql)
+    return affected

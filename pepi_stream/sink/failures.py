@@ -10,7 +10,14 @@ from typing import Final
 
 from pymysql import err
 
-from pepi_stream.errors import FatalError, PepiError, PoisonError, TransientError, message_of
+from pepi_stream.errors import (
+    FatalError,
+    PepiError,
+    PoisonError,
+    TransientError,
+    is_closed_transport,
+    message_of,
+)
 
 DUPLICATE_KEY: Final = 1062
 
@@ -98,7 +105,7 @@ def mysql_failure(exc: BaseException, doing: str) -> PepiError:
     Raises:
         BaseException: ``exc`` itself, when it is none of MySQL's.
     """
-    if isinstance(exc, (OSError, EOFError)):
+    if isinstance(exc, (OSError, EOFError)) or is_closed_transport(exc):
         return TransientError(f"{doing}: MySQL: {message_of(exc)}")
     if isinstance(exc, UnicodeEncodeError):
         return PoisonError(f"text that is not valid Unicode (a lone surrogate): {exc.reason}")

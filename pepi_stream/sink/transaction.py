@@ -18,7 +18,7 @@ from pepi_stream.events import Batch, WindowKey
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.sink import statements
-from pepi_stream.sink.connection import fetch
+from pepi_stream.sink.connection import execute, fetch
 from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
@@ -65,9 +65,9 @@ class Transaction:
             FatalError: retrying cannot help; nothing was committed.
         """
         try:
-            await self.conn.query(b"BEGIN")
+            await execute(self.conn, b"BEGIN")
             outcome = await self._write(flush)
-            await self.conn.query(b"COMMIT")
+            await execute(self.conn, b"COMMIT")
         except Exception as exc:
             await self._rollback()
             if isinstance(exc, PepiError):
@@ -84,7 +84,7 @@ class Transaction:
 
     async def _rollback(self) -> None:
         try:
-            await self.conn.query(b"ROLLBACK")
+            await execute(self.conn, b"ROLLBACK")
         except Exception:
             self.conn.close()
 
@@ -98,7 +98,7 @@ class Transaction:
 
         letters = [(b.claim, b.format, letter) for b in batches for letter in b.dead]
         for statement in statements.insert_dead(letters, self._packet):
-            await self.conn.query(statement)
+            await execute(self.conn, statement)
 
         counts: dict[str, Counter[WindowKey]] = {}
         for window in self._schema.windows:
@@ -107,7 +107,7 @@ class Transaction:
                 total.update(batch.counts[window.name])
             counts[window.name] = total
             for statement in statements.upsert_window(window, total, self._packet):
-                await self.conn.query(statement)
+                await execute(self.conn, statement)
         return Outcome(
             [r.batch.claim for r in fresh],
             repeated,
@@ -130,7 +130,7 @@ class Transaction:
         while fresh:
             claims = [r.batch.claim for r in fresh]
             try:
-                await self.conn.query(statements.insert_ledger(claims))
+                await execute(self.conn, statements.insert_ledger(claims))
                 break
             except aiomysql.IntegrityError as exc:
                 if exc.args[0] != DUPLICATE_KEY:
@@ -162,7 +162,7 @@ class Transaction:
             if len(statement) <= self._max_bytes or (
                 len(rows) == 1 and len(statement) < self._packet
             ):
-                await self.conn.query(statement)
+                await execute(self.conn, statement)
                 return
             if len(rows) == 1:
                 raise PoisonError(

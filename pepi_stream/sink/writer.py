@@ -20,7 +20,7 @@ from pepi_stream.pipeline import Pipeline
 from pepi_stream.settings import Settings
 from pepi_stream.sink import statements
 from pepi_stream.sink.buffer import SinkBuffer
-from pepi_stream.sink.connection import connect, fetch
+from pepi_stream.sink.connection import connect, execute, fetch
 from pepi_stream.sink.failures import mysql_failure
 from pepi_stream.sink.inspection import inspect_tables
 from pepi_stream.sink.rows import Rendered, RowRenderer
@@ -29,9 +29,6 @@ from pepi_stream.sink.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 
-# A flush that takes so long is on a dead connection (a server that was stopped, a network
-# that drops packets); it is written again on a new one, and the ledger answers.
-_FLUSH_TIMEOUT_SECONDS = 120.0
 _PRUNE_ROWS = 1000
 
 
@@ -124,10 +121,9 @@ class Sink:
                         try:
                             if transaction is None:
                                 transaction = await self._open()
-                            async with asyncio.timeout(_FLUSH_TIMEOUT_SECONDS):
-                                outcome = await transaction.write(flush)
+                            outcome = await transaction.write(flush)
                             break
-                        except (TransientError, TimeoutError) as exc:
+                        except TransientError as exc:
                             if transaction is not None and transaction.conn.closed:
                                 transaction.conn.close()
                                 transaction = None
@@ -151,7 +147,7 @@ class Sink:
         conn = await connect(self._settings.database)
         try:
             while True:
-                gone: int = await conn.query(statement)
+                gone = await execute(conn, statement)
                 pruned += gone
                 if gone < _PRUNE_ROWS:
                     return pruned
@@ -180,7 +176,7 @@ class Sink:
         conn = await connect(self._settings.database)
         try:
             [(packet,)] = await fetch(conn, "SELECT @@max_allowed_packet")
-        except Exception as exc:
+        except BaseException as exc:
             conn.close()
             raise mysql_failure(exc, "connecting") from exc
         return Transaction(

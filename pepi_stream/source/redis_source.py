@@ -49,7 +49,11 @@ class RedisSource:
         deliver: Callable[[Claim], Awaitable[None]],
     ) -> None:
         self.store = store
-        self.held = HeldClaims(settings.source.max_in_flight)
+        self.held = HeldClaims(
+            settings.source.max_in_flight,
+            # What is decoded takes many times the bytes of its payloads.
+            settings.source.max_in_flight * settings.source.claim_max_bytes // 4,
+        )
         self._settings = settings.source
         self._retention_seconds = settings.sink.ledger_retention_days * 86_400
         # BLMOVE must answer before the socket's own time-out does.
@@ -255,8 +259,6 @@ class RedisSource:
         killers = set(await self._patiently(partial(self.store.killers, claim.id)))
         self._walks[claim.id] = killers
         for position in range(len(claim.payloads)):
-            if self._released:  # stopped, not dead: nobody is to blame
-                await asyncio.Event().wait()  # until the agent is stopped, too
             if position not in killers:
                 suspects = [*killers, position]
                 await self._patiently(partial(self.store.note_killers, claim.id, suspects))
@@ -268,6 +270,8 @@ class RedisSource:
         """Call Redis until it answers; raise what retrying cannot mend."""
         backoff = Backoff(0.1, _BACKOFF_CAP_SECONDS)
         while True:
+            if self._released:  # what is noted now would blame a record that did nothing
+                await asyncio.Event().wait()
             try:
                 return await call()
             except Exception as exc:

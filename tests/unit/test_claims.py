@@ -126,7 +126,7 @@ def test_the_repr_names_the_claim_and_hides_the_payloads() -> None:
 
 
 def test_claims_fill_the_slots_until_they_are_dropped() -> None:
-    held = HeldClaims(2)
+    held = HeldClaims(2, 1 << 20)
     first, second = claim(b"a"), claim(b"b")
 
     full = [held.full]
@@ -143,7 +143,7 @@ def test_claims_fill_the_slots_until_they_are_dropped() -> None:
 
 
 def test_a_committed_claim_keeps_its_slot_and_its_lease_until_it_is_acked() -> None:
-    held = HeldClaims(2)
+    held = HeldClaims(2, 1 << 20)
     first, second = claim(b"a"), claim(b"b", delivery=4)
     held.add(first)
     held.add(second)
@@ -160,7 +160,7 @@ def test_a_committed_claim_keeps_its_slot_and_its_lease_until_it_is_acked() -> N
 
 
 def test_a_claim_that_comes_back_takes_over_the_delivery_count_and_one_slot() -> None:
-    held = HeldClaims(2)
+    held = HeldClaims(2, 1 << 20)
     first = claim(b"a")
     held.add(first)
     held.add(claim(b"a", delivery=2, claim_id=first.id))
@@ -170,7 +170,7 @@ def test_a_claim_that_comes_back_takes_over_the_delivery_count_and_one_slot() ->
 
 
 def test_a_dropped_claim_that_comes_back_is_not_taken_for_committed() -> None:
-    held = HeldClaims(1)
+    held = HeldClaims(1, 1 << 20)
     first = claim(b"a")
     held.add(first)
     held.committed([first.id])
@@ -180,3 +180,16 @@ def test_a_dropped_claim_that_comes_back_is_not_taken_for_committed() -> None:
 
     assert held.releasable() == [(first.id, 1)]
     assert held.uncommitted == 1
+
+
+def test_held_claims_are_full_at_so_many_bytes_too() -> None:
+    held = HeldClaims(10, 1000)
+    first, second = (
+        Claim(new_claim_id(n), [b"x" * 300] * 2, delivery=1, received_at=n) for n in (1, 2)
+    )
+    held.add(first)
+    assert not held.full
+    held.add(second)
+    assert held.full
+    held.drop([first.id])
+    assert not held.full

@@ -350,3 +350,20 @@ def test_pepiposts_own_verdict_on_a_bounce_is_kept(sent: str, bounce_class: str 
     bounced = json.loads(SAMPLE) | {"EVENT": "bounced", "BOUNCE_TYPE": sent}
     decoded = PepipostFormat().decode([json.dumps(bounced).encode()])
     assert row(decoded).get("bounce_class") == bounce_class
+
+
+def test_the_elements_of_a_payload_are_split_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an array of n refused events costs n squared, and holds up the worker for minutes."""
+    format = PepipostFormat()
+    split: list[bytes] = []
+    decode = format._decode_elements
+
+    def counted(payload: bytes) -> list[Any]:
+        split.append(payload)
+        return decode(payload)
+
+    monkeypatch.setattr(format, "_decode_elements", counted)
+    first, second = b'[{"a": 1}, {"a": 2}]', b'[{"b": 1}]'
+    elements = [format.element(first, 0), format.element(first, 1), format.element(second, 0)]
+    assert elements == [b'{"a": 1}', b'{"a": 2}', b'{"b": 1}']
+    assert split == [first, second]

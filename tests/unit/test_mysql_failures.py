@@ -102,3 +102,11 @@ def test_what_is_not_mysqls_is_raised_as_it_is(exc: BaseException) -> None:
     with pytest.raises(type(exc)) as caught:
         mysql_failure(exc, "inserting rows")
     assert caught.value is exc
+
+
+def test_a_connection_that_the_peer_reset_is_transient() -> None:
+    """What uvloop raises when it writes on a connection that was reset while idle."""
+    reset = RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+    assert isinstance(mysql_failure(reset, "writing"), TransientError)
+    with pytest.raises(RuntimeError):
+        mysql_failure(RuntimeError("something else"), "writing")

@@ -211,3 +211,21 @@ def test_a_batch_keeps_what_it_is_told(keep: Sequence[int]) -> None:
     assert [kept.origin(i) for i in range(len(kept))] == [batch.origin(i) for i in keep]
     assert kept.dead == batch.dead
     assert kept.dead is not batch.dead
+
+
+def test_an_enricher_that_raises_for_one_element_costs_that_element() -> None:
+    array = b"[" + b",".join(event(n) for n in range(10)) + b"]"
+    batch = pipeline(raises_for("r4@x.y")).enrich(claim(event(20), array))
+    assert list(batch.column("id")) == ["20", *(str(n) for n in range(10) if n != 4)]
+    [letter] = batch.dead
+    assert (letter.position, letter.element, letter.payload) == (1, 4, event(4))
+    assert list(batch.column("seen")) == [True] * 10
+
+
+def test_a_lone_surrogate_in_a_dimension_counts_as_a_question_mark() -> None:
+    def enricher(batch: Batch) -> Mapping[str, Column]:
+        return {"event_name": ["a\ud800"] * len(batch)}
+
+    own = pipeline(enricher)
+    batch = own.count(own.enrich(claim(event(1, ts=0))))
+    assert batch.counts["minute"] == {WindowKey(0, ("a?",)): 1}

@@ -94,3 +94,11 @@ def test_a_bug_of_ours_is_not_taken_for_a_failure_of_redis(exc: Exception) -> No
     with pytest.raises(type(exc)) as caught:
         redis_failure(exc, "claiming")
     assert caught.value is exc
+
+
+def test_a_connection_that_the_peer_reset_is_transient() -> None:
+    """What uvloop raises when it writes on a connection that was reset while idle."""
+    reset = RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+    assert isinstance(redis_failure(reset, "claiming"), TransientError)
+    with pytest.raises(RuntimeError):
+        redis_failure(RuntimeError("something else"), "claiming")
