@@ -105,7 +105,11 @@ class Pipeline:
         try:
             return self._apply_enrichers(batch)
         except Exception:  # event by event, so that one element of an array is refused alone
-            return self._apply_enrichers(self.sieve(batch, self._apply_enrichers))
+            batch = self.sieve(batch, self._apply_enrichers)
+        try:
+            return self._apply_enrichers(batch) if batch.size else batch
+        except Exception as exc:  # each alone is well, and all together are not
+            return self.refuse(claim, position, reason_of(exc))
 
     def refuse(self, claim: Claim, position: int, reason: str) -> Batch:
         """Return a batch of no events and one dead letter: the payload at ``position``."""

@@ -187,9 +187,11 @@ def test_held_claims_are_full_at_so_many_bytes_too() -> None:
     first, second = (
         Claim(new_claim_id(n), [b"x" * 300] * 2, delivery=1, received_at=n) for n in (1, 2)
     )
+    full = []
     held.add(first)
-    assert not held.full
+    full.append(held.full)
     held.add(second)
-    assert held.full
+    full.append(held.full)
     held.drop([first.id])
-    assert not held.full
+    full.append(held.full)
+    assert full == [False, True, False]
