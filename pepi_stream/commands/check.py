@@ -61,11 +61,7 @@ async def redis_findings(settings: Settings) -> AsyncIterator[Finding]:
         async for finding in _redis(redis, store):
             yield finding
     except Exception as exc:
-        try:
-            failure: Exception = redis_failure(exc, "looking at Redis")
-        except Exception:
-            raise exc from None
-        yield Finding("fail", str(failure))
+        yield Finding("fail", str(redis_failure(exc, "looking at Redis")))
     finally:
         await redis.aclose()
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -37,7 +38,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class ServerProcess:
+class ServerProcess(ABC):
     """One server process, which keeps everything in one directory and never outlives its starter.
 
     Args:
@@ -172,12 +173,14 @@ class ServerProcess:
             lines = []
         return "\n".join(lines[-_LOG_TAIL_LINES:]) or "(nothing logged)"
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> None:  # noqa: B027  # a server that needs nothing leaves it
         """Make what the server needs in its directory. Called with the lock held."""
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """Return the server's command line."""
 
+    @abstractmethod
     def _answers(self, connection: socket.socket) -> bool:
         """Whether the server behind `connection` is ready for work.
 
@@ -185,7 +188,6 @@ class ServerProcess:
             OSError: It is not ready yet.
             ServerStartError: It never will be; the message continues "redis in /directory ...".
         """
-        raise NotImplementedError
 
     def _abandon(self) -> None:
         self.kill()

@@ -5,7 +5,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from pepi_stream.local.errors import DirectoryInUseError, ServerStartError
 from pepi_stream.local.lock import stop_holders
 from pepi_stream.local.process import ServerProcess
 from pepi_stream.local.servers import MariaDBServer, RedisServer
+from tests.flow import wait_for
 
 RESTART_SECONDS = 5.0
 
@@ -65,13 +65,6 @@ def gone(pid: int) -> bool:
         return status.read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_redis_answers_on_both_addresses_with_the_promised_settings(
@@ -189,7 +182,7 @@ def test_a_killed_mariadb_keeps_what_it_committed(own_mariadb: MariaDBServer) ->
 def test_a_server_killed_by_somebody_else_can_be_started_again(own_redis: RedisServer) -> None:
     redis_set(own_redis.url, "kept", "yes")
     os.kill(own_redis.pid, signal.SIGKILL)
-    wait_until(lambda: not own_redis.running)
+    wait_for(lambda: not own_redis.running)
 
     own_redis.start()
 
