@@ -14,20 +14,17 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pepi_stream.claims.keys import claim_key, claims_key
+from pepi_stream.claims.keys import claims_key
+from pepi_stream.local.books import Found, differing, find, ledger
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.stack import Interrupted, Signals, Stack
-from pepi_stream.settings import Settings
 from pepi_stream.simulate import FORMATS, encoder, simulate
-from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
-from pepi_stream.windows import window_table
 
 _SPAN_SECONDS = 600  # the events' times cover so long, which makes some ten windows
 _PUSH = 5000  # payloads per RPUSH
@@ -36,40 +33,7 @@ _PROGRESS_SECONDS = 1.0
 _STUCK_SECONDS = 60.0
 _IDLE_SECONDS = 60.0
 _IDLE = "draining the list"  # what a worker logs once it claims
-_MOST_NAMED = 5  # differing groups that a report names
-
-Groups = dict[tuple[str, ...], int]
-
-
-@dataclass
-class Found:
-    """What the servers hold after the drain.
-
-    Attributes:
-        rows: event rows.
-        dead: dead letters.
-        ledger: payloads of the claims in the ledger.
-        queued: payloads in the Redis list.
-        claimed: payloads in open claims.
-        leases: open claims, with or without payloads.
-        stray: other keys in Redis, of which there must be none.
-        by_event: rows per event name; None when the table has no such column.
-        windows: sum of the counts, by window.
-        window_groups: counts by (start, dimensions...), by window.
-        row_groups: rows by the same, for windows whose columns are all in the event table.
-    """
-
-    rows: int = 0
-    dead: int = 0
-    ledger: int = 0
-    queued: int = 0
-    claimed: int = 0
-    leases: int = 0
-    stray: list[str] = field(default_factory=list)
-    by_event: dict[str, int] | None = None
-    windows: dict[str, int] = field(default_factory=dict)
-    window_groups: dict[str, Groups] = field(default_factory=dict)
-    row_groups: dict[str, Groups] = field(default_factory=dict)
+_MOST_NAMED = 5  # stray keys that a report names
 
 
 class Drain(NamedTuple):
@@ -114,7 +78,7 @@ def mismatches(pushed: Mapping[str, int], found: Found) -> list[str]:
                 if less[name]
             ]
     for window, rows in found.row_groups.items():
-        wrong += _differing(window, rows, found.window_groups.get(window, {}))
+        wrong += differing(window, rows, found.window_groups.get(window, {}))
     return wrong
 
 
@@ -182,7 +146,7 @@ def _demo(stack: Stack, n: int, workers: int) -> tuple[str, list[str]]:
             for worker in stack.workers
             if worker.status != 0
         ]
-        found = _find(client, mysql, settings)
+        found = find(client, mysql, settings)
     return report(n, found, drain.seconds), wrong + mismatches(pushed, found)
 
 
@@ -231,12 +195,12 @@ def _drain(stack: Stack, client: Any, mysql: Any, n: int, began: float) -> Drain
         pipe.llen(queue)
         pipe.zcard(claims_key(queue))
         queued, claimed = pipe.execute()
-        if not queued and not claimed and _ledger(mysql) >= n:
+        if not queued and not claimed and ledger(mysql) >= n:
             return Drain(time.monotonic() - began, None)
         now = time.monotonic()
         if now - looked > _PROGRESS_SECONDS:
             looked = now
-            committed = _ledger(mysql)
+            committed = ledger(mysql)
             _say(f"drained {committed:,} of {n:,} events ({committed / (now - began):,.0f}/s)")
             if (queued, committed) != seen:
                 seen, progress = (queued, committed), now
@@ -251,71 +215,8 @@ def _drain(stack: Stack, client: Any, mysql: Any, n: int, began: float) -> Drain
         stack.pause(_POLL_SECONDS)
 
 
-def _find(client: Any, mysql: Any, settings: Settings) -> Found:
-    """Count everything, the slow and certain way."""
-    found = Found()
-    queue, table = settings.source.queue, f"`{settings.sink.table}`"
-    for key in sorted(raw.decode(errors="replace") for raw in client.keys("*")):
-        if key.startswith(claim_key(queue, "")):
-            found.claimed += client.llen(key)
-        elif key not in (queue, claims_key(queue)):
-            found.stray.append(key)
-    found.queued = client.llen(queue)
-    found.leases = client.zcard(claims_key(queue))
-    found.rows = _number(mysql, f"SELECT COUNT(*) FROM {table}")
-    found.dead = _number(mysql, f"SELECT COUNT(*) FROM `{DEAD_LETTERS}` WHERE part = 0")
-    found.ledger = _ledger(mysql)
-    column = {c.value: f"`{c.name}`" for c in settings.sink.columns}
-    if name := column.get("event_name"):
-        groups = _select(mysql, f"SELECT {name}, COUNT(*) FROM {table} GROUP BY 1")
-        found.by_event = {str(event): int(n) for event, n in groups}
-    for window, spec in settings.windows.items():
-        counts = f"`{window_table(window)}`"
-        found.windows[window] = _number(mysql, f"SELECT COALESCE(SUM(n), 0) FROM {counts}")
-        if not column.keys() >= {"occurred_at", *spec.by}:
-            continue
-        by = ["UNIX_TIMESTAMP(window_start)", *(f"`{name}`" for name in spec.by)]
-        found.window_groups[window] = _groups(mysql, by, "SUM(n)", counts)
-        # As the window computes it: spans since 1970, and '' for NULL.
-        start = f"FLOOR(UNIX_TIMESTAMP({column['occurred_at']}) / {spec.seconds}) * {spec.seconds}"
-        by = [start, *(f"COALESCE({column[name]}, '')" for name in spec.by)]
-        found.row_groups[window] = _groups(mysql, by, "COUNT(*)", table)
-    return found
-
-
-def _groups(mysql: Any, by: list[str], aggregate: str, table: str) -> Groups:
-    numbers = ", ".join(map(str, range(1, len(by) + 1)))
-    rows = _select(mysql, f"SELECT {', '.join(by)}, {aggregate} FROM {table} GROUP BY {numbers}")
-    return {(str(int(start)), *map(str, values)): int(n) for start, *values, n in rows}
-
-
-def _differing(window: str, rows: Groups, counts: Groups) -> Iterator[str]:
-    keys = sorted(key for key in {*rows, *counts} if rows.get(key, 0) != counts.get(key, 0))
-    for key in keys[:_MOST_NAMED]:
-        yield (
-            f"window {window} counts {counts.get(key, 0)} of {', '.join(key)}, and there are "
-            f"{rows.get(key, 0)} rows of it"
-        )
-    if len(keys) > _MOST_NAMED:
-        yield f"window {window} differs in {len(keys) - _MOST_NAMED} further groups"
-
-
 def _accounted(found: Found) -> int:
     return found.rows + found.dead + found.queued + found.claimed
-
-
-def _ledger(mysql: Any) -> int:
-    return _number(mysql, f"SELECT COALESCE(SUM(payloads), 0) FROM `{LEDGER}`")
-
-
-def _number(mysql: Any, sql: str) -> int:
-    return int(_select(mysql, sql)[0][0])
-
-
-def _select(mysql: Any, sql: str) -> list[tuple[Any, ...]]:
-    with mysql.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall())
 
 
 def _workers(environ: Mapping[str, str]) -> int:

@@ -13,7 +13,6 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,17 +22,15 @@ from typing import Any, Self
 
 import pymysql
 import redis
-from honcho.environ import expand_processes, parse_procfile
 
 from pepi_stream.errors import PepiError
+from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.errors import DirectoryInUseError, LocalError
 from pepi_stream.local.lock import LOCK_NAME, DirectoryLock
-from pepi_stream.local.process import EXEC_TIED_TO_STARTER
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.settings import Settings, load_settings
 
 _POLL_SECONDS = 0.02
-_LOG_TAIL_LINES = 20
 _LOCK_SECONDS = 45.0  # a worker whose starter was killed drains before it lets go
 _STOP_SECONDS = 25.0  # worker.drain_seconds is 20 by default
 _MIGRATE_SECONDS = 60.0
@@ -92,68 +89,6 @@ class Signals:
         self._received = signum
         if self._armed:
             raise Interrupted(signum)
-
-
-class Child:
-    """A process in a session of its own, tied to this one, whose output goes to a log file.
-
-    Args:
-        name: For messages.
-        command: Absolute path of the program, and its arguments.
-        log: The file that its stdout and stderr are appended to.
-        lock: A descriptor it inherits, so that the directory stays locked while it lives.
-    """
-
-    def __init__(
-        self, name: str, command: Sequence[str], *, env: dict[str, str], log: Path, lock: int
-    ) -> None:
-        self.name = name
-        self.log_path = log
-        words = list(command)
-        if sys.platform == "linux":
-            tie = [sys.executable, "-I", "-S", "-c", EXEC_TIED_TO_STARTER, str(os.getpid())]
-            words = tie + words
-        with log.open("ab") as output:
-            self._log_start = output.tell()
-            # Its own session: Ctrl-C in the terminal reaches this process alone, which then stops
-            # the others in the right order.
-            self._process = subprocess.Popen(
-                words,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=[lock],
-                start_new_session=True,
-            )
-
-    @property
-    def status(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs."""
-        return self._process.poll()
-
-    def log(self) -> str:
-        """What it has logged since it was started."""
-        with self.log_path.open("rb") as log:
-            log.seek(self._log_start)
-            return log.read().decode(errors="replace")
-
-    def log_tail(self) -> str:
-        """The last lines of `log`, under a heading that names the file."""
-        lines = self.log().splitlines()[-_LOG_TAIL_LINES:] or ["(nothing logged)"]
-        return "\n".join([f"the end of {self.log_path}:", *lines])
-
-    def terminate(self) -> None:
-        """Send SIGTERM."""
-        if self.status is None:
-            self._process.terminate()
-
-    def kill(self) -> None:
-        """SIGKILL it and what it forked."""
-        if self.status is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
 
 
 class Stack:
@@ -251,22 +186,10 @@ class Stack:
         Raises:
             LocalError: The Procfile is not in the current directory, or lacks the entry.
         """
-        try:
-            commands = parse_procfile(Path("Procfile").read_text(encoding="utf-8")).processes
-        except FileNotFoundError:
-            raise LocalError("there is no Procfile here; run this in the checkout's root") from None
-        if entry not in commands:
-            raise LocalError(f"the Procfile has no entry {entry!r}")
-        wanted = expand_processes(
-            {entry: commands[entry]}, concurrency={entry: count}, env=self._env, port=port
-        )
+        wanted = procfile_processes(entry, count, env=self._env, port=port)
         for number, process in enumerate(wanted, start=1):
             log = "worker.log" if count == 1 else f"worker.{number}.log"
-            # honcho's own manager would not do: it is no process group that dies with us, and once
-            # one worker has ended it kills the others after five seconds, drained or not.
-            # `exec`, so that no shell stands between SIGTERM and the worker.
-            command = ["/bin/sh", "-c", f"exec {process.cmd}"]
-            self.workers.append(self._child(process.name, command, process.env, log))
+            self.workers.append(self._child(process.name, process.command, process.env, log))
 
     def start_simulator(self, rate: float) -> None:
         """Start `faust -A pepi_stream simulate` at `rate` events a second, without end."""

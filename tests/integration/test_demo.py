@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pepi_stream.local.demo import Found, Groups, mismatches, report
+from pepi_stream.local.books import Found, Groups
+from pepi_stream.local.demo import mismatches, report
 from pepi_stream.local.lock import DirectoryLock
 
 ROOT = Path(__file__).parents[2]
