@@ -119,7 +119,9 @@ def build_app(settings: Settings) -> PepiApp:
         """Decode a claim's payloads and add columns to its events."""
         async for claim in stream:
             with delivery.holding():
-                await enriched.send(value=await delivery.enrich(claim))
+                batch = await delivery.enrich(claim)
+                if batch is not None:
+                    await enriched.send(value=batch)
 
     @app.agent(enriched)
     async def window(stream: AsyncIterable[Batch]) -> None:

@@ -1,88 +1,202 @@
-"""A TCP proxy in front of Redis that can lose a reply: the server acts, the client never hears."""
+"""A TCP proxy in front of a server that can hold up, cut or swallow what it is told to.
+
+It knows no protocol: a *trap* waits for a request that holds certain bytes, and springs either
+before the server gets the request, or when the server has acted and its reply is on its way.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal, NamedTuple
+
+_CHUNK = 1 << 16
+_REMEMBERED = 10_000  # requests
+
+#: What a trap does with the request or reply in its hand; True sends it on, False swallows it.
+Act = Callable[["Link"], Awaitable[bool]]
+
+
+class Link:
+    """One client's connection through the proxy."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self._client = client
+        self._server = server
+        self.pending: Trap | None = None  # springs on the next reply
+
+    def cut(self) -> None:
+        """Close both ends."""
+        self._client.close()
+        self._server.close()
+
+    def send_on(self, request: bytes) -> None:
+        """Give the server a request."""
+        self._server.write(request)
+
+
+class Trap(NamedTuple):
+    """Waits for one request.
+
+    Attributes:
+        part: bytes that the request holds.
+        at: springs before the request is sent on, or before the reply to it is.
+        act: what happens then.
+    """
+
+    part: bytes
+    at: Literal["request", "reply"]
+    act: Act
 
 
 class CuttingProxy:
-    """Forwards to a Redis, and loses the replies that it is told to lose.
+    """Forwards to the server at a Unix socket.
 
     Attributes:
-        url: where clients connect.
-        requests: what clients sent, as it came.
-        lost: how many replies were withheld.
+        port: TCP port on 127.0.0.1 where clients connect.
+        requests: what clients sent, as it came; the last few thousand.
+        lost: how many replies were withheld by :meth:`lose_reply_to`.
     """
 
     def __init__(self, upstream: Path) -> None:
         self._upstream = upstream
-        self._lose: bytes | None = None
-        self._silently = False
-        self._links: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        self.url = ""
-        self.requests: list[bytes] = []
+        self._traps: list[Trap] = []
+        self._links: dict[asyncio.Task[None], Link] = {}
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        self.requests: deque[bytes] = deque(maxlen=_REMEMBERED)
         self.lost = 0
+
+    @property
+    def url(self) -> str:
+        """`REDIS_URL` through the proxy."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Cut every link and listen no more."""
+        assert self._server is not None
+        self._server.close()
+        for link in self._links.values():
+            link.cut()
+        await asyncio.gather(*self._links)
+
+    def set_trap(self, part: bytes, at: Literal["request", "reply"], act: Act) -> Trap:
+        """Set a trap, which springs once."""
+        trap = Trap(part, at, act)
+        self._traps.append(trap)
+        return trap
 
     def lose_reply_to(self, part: bytes, *, silently: bool = False) -> None:
         """Lose the next reply to a request that holds ``part``, unless it is NOSCRIPT.
 
         The client is cut off then, or with ``silently`` left waiting.
         """
-        self._lose, self._silently = part, silently
+
+        async def lose(link: Link) -> bool:
+            self.lost += 1
+            if not silently:
+                link.cut()
+            return False
+
+        self.set_trap(part, "reply", lose)
+
+    @asynccontextmanager
+    async def held_up(
+        self, part: bytes, at: Literal["request", "reply"], *, seconds: float
+    ) -> AsyncIterator[Link]:
+        """Wait for such a request, and hold it or its reply up while the block runs.
+
+        Raises:
+            TimeoutError: There was none in so many seconds.
+        """
+        sprung: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+        go_on = asyncio.Event()
+
+        async def hold_up(link: Link) -> bool:
+            if not sprung.done():
+                sprung.set_result(link)
+                await go_on.wait()
+            return True
+
+        trap = self.set_trap(part, at, hold_up)
+        try:
+            yield await asyncio.wait_for(sprung, seconds)
+        finally:
+            go_on.set()
+            with contextlib.suppress(ValueError):
+                self._traps.remove(trap)
 
     def asked(self, part: bytes) -> int:
         """How many requests held ``part``."""
         return sum(part in request for request in self.requests)
 
-    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        server_reader, server_writer = await asyncio.open_unix_connection(str(self._upstream))
-        self._links[task] = server_writer
-        pump = asyncio.ensure_future(self._requests(reader, server_writer))
         try:
-            while reply := await server_reader.read(1 << 16):
-                if (
-                    self._lose is not None
-                    and self._lose in self.requests[-1]
-                    and not reply.startswith(b"-NOSCRIPT")
-                ):
-                    self._lose = None
-                    self.lost += 1
-                    if self._silently:
-                        continue
-                    break
-                writer.write(reply)
-                await writer.drain()
+            server_reader, server_writer = await asyncio.open_unix_connection(str(self._upstream))
+        except OSError:  # the server is down: nobody listens here either
+            writer.close()
+            return
+        link = self._links[task] = Link(writer, server_writer)
+        pump = asyncio.ensure_future(self._requests(link, reader))
+        try:
+            with contextlib.suppress(OSError, RuntimeError):
+                await self._replies(link, server_reader)
         finally:
-            pump.cancel()
+            link.cut()
+            with contextlib.suppress(OSError, RuntimeError):  # uvloop's word for a closed pipe
+                await pump
             for end in (writer, server_writer):
-                end.close()
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
             del self._links[task]
 
-    async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
-        while request := await reader.read(1 << 16):
-            self.requests.append(request)
-            server.write(request)
-            await server.drain()
-        server.close()
+    async def _requests(self, link: Link, reader: asyncio.StreamReader) -> None:
+        try:
+            while request := await reader.read(_CHUNK):
+                self.requests.append(request)
+                trap = self._sprung_by(request)
+                if trap is not None and trap.at == "reply":
+                    link.pending = trap
+                elif trap is not None and not await trap.act(link):
+                    continue
+                link._server.write(request)
+                await link._server.drain()
+        finally:
+            link._server.close()
+
+    async def _replies(self, link: Link, reader: asyncio.StreamReader) -> None:
+        while reply := await reader.read(_CHUNK):
+            trap, link.pending = link.pending, None
+            if trap is not None and reply.startswith(b"-NOSCRIPT"):
+                self._traps.append(trap)
+            elif trap is not None and not await trap.act(link):
+                continue
+            link._client.write(reply)
+            await link._client.drain()
+
+    def _sprung_by(self, request: bytes) -> Trap | None:
+        for trap in self._traps:
+            if trap.part in request:
+                self._traps.remove(trap)
+                return trap
+        return None
 
 
 @asynccontextmanager
 async def cutting_proxy(upstream: Path) -> AsyncIterator[CuttingProxy]:
-    """Run a proxy in front of the Redis at the Unix socket ``upstream``."""
+    """Run a proxy in front of the server at the Unix socket ``upstream``."""
     proxy = CuttingProxy(upstream)
-    server = await asyncio.start_server(proxy._link, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()[:2]
-    proxy.url = f"redis://{host}:{port}/0"
+    await proxy.start()
     try:
         yield proxy
     finally:
-        server.close()
-        for upstream_writer in proxy._links.values():
-            upstream_writer.close()
-        await asyncio.gather(*proxy._links)
+        await proxy.stop()

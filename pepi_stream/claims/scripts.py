@@ -1,4 +1,4 @@
-"""The Lua scripts as callables: EVALSHA first, SCRIPT LOAD when Redis does not know them.
+"""The Lua scripts as callables: EVALSHA first, EVAL when Redis does not know them.
 
 Each script's calling contract is declared here and written in the script's header; a test
 holds the one against the other.
@@ -39,14 +39,15 @@ class Script:
         """Run the script.
 
         NOSCRIPT means that nothing ran (SCRIPT FLUSH, a restarted or failed-over Redis),
-        so loading and asking again is safe. Every other error is raised as it comes:
-        whether the script ran is then unknown, and the caller decides.
+        so asking again is safe: with EVAL, which brings the text along and keeps it in Redis.
+        (SCRIPT LOAD and EVALSHA are two commands, and a second SCRIPT FLUSH fits between
+        them.) Every other error is raised as it comes: whether the script ran is then
+        unknown, and the caller decides.
         """
         try:
             return await redis.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
-            await redis.script_load(self.text.decode())
-            return await redis.evalsha(self.sha, len(keys), *keys, *args)
+            return await redis.eval(self.text.decode(), len(keys), *keys, *args)
 
 
 class Scripts:
@@ -73,3 +74,4 @@ class Scripts:
             keys="claims deliveries old_claim new_claim",
             args="old_id new_id lease_ms",
         )
+        self.suspect = Script("suspect", keys="deliveries", args="claim_id delivery positions")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -179,15 +179,25 @@ class ClaimStore:
             return None
         return Claim(fresh, claim.payloads, delivery=1, received_at=claim.received_at)
 
-    async def killers(self, claim_id: str) -> list[int]:
-        """Return the positions in the claim that workers were at when they died."""
+    async def suspects(self, claim_id: str) -> list[int]:
+        """Return the positions in the claim that workers were at when they died.
+
+        A position is there as often as a worker died over it.
+        """
         noted: Any = await self.redis.hget(self.deliveries_key, f"{claim_id}:at")
         return [int(i) for i in (noted or b"").split(b",") if i]
 
-    async def note_killers(self, claim_id: str, positions: Sequence[int]) -> None:
-        """Note positions for :meth:`killers`; ``ack`` forgets them with the claim."""
-        note = ",".join(map(str, positions))
-        await self.redis.hset(self.deliveries_key, f"{claim_id}:at", note)
+    async def note_suspects(self, claim: Claim, positions: Iterable[int]) -> bool:
+        """Note positions for :meth:`suspects`; ``ack`` forgets them with the claim.
+
+        Returns whether the claim is still this worker's; if not, nothing is noted.
+        """
+        noted = await self._scripts.suspect(
+            self.redis,
+            [self.deliveries_key],
+            [claim.id, claim.delivery, ",".join(map(str, positions))],
+        )
+        return bool(noted)
 
     async def wait(self, seconds: float) -> bool:
         """Wait until the queue is not empty, at most ``seconds``; return whether it is not.

@@ -18,7 +18,7 @@ from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline, join
 from pepi_stream.settings import Settings
 from pepi_stream.sink import Sink
-from pepi_stream.source import RedisSource
+from pepi_stream.source import ClaimLostError, RedisSource
 
 logger = logging.getLogger(__name__)
 
@@ -83,20 +83,27 @@ class Delivery(Service):
             self._fail(exc)
             raise
 
-    async def enrich(self, claim: Claim) -> Batch:
-        """Decode and enrich a claim; one that keeps killing workers is taken apart."""
+    async def enrich(self, claim: Claim) -> Batch | None:
+        """Decode and enrich a claim; one that keeps killing workers is taken apart.
+
+        Returns None for a claim that another worker took over meanwhile.
+        """
         if claim.delivery <= self.settings.source.max_deliveries:
             return self.pipeline.enrich(claim)
         logger.error("%r keeps coming back; taking it record by record", claim)
         parts = []
-        async for position, killer in self.source.suspects(claim):
-            if killer:
-                reason = f"a worker died over this record (delivery {claim.delivery})"
-                parts.append(self.pipeline.refuse(claim, position, reason))
-            else:
-                part = self.pipeline.count(self.pipeline.enrich_one(claim, position))
-                self.sink.rehearse(part)
-                parts.append(part)
+        try:
+            async for position, killer in self.source.walk(claim):
+                if killer:
+                    reason = f"workers died over this record (delivery {claim.delivery})"
+                    parts.append(self.pipeline.refuse(claim, position, reason))
+                else:
+                    part = self.pipeline.count(self.pipeline.enrich_one(claim, position))
+                    self.sink.rehearse(part)
+                    parts.append(part)
+        except ClaimLostError as exc:
+            logger.warning("%s", exc)
+            return None
         return join(claim, self.pipeline.format.name, parts)
 
     def accept(self, batch: Batch) -> None:

@@ -105,7 +105,10 @@ class DatabaseSettings(_Section):
     timeout_seconds: Annotated[_Float, Field(gt=0, le=300)]
     """Seconds to wait for a connection."""
     lock_wait_seconds: Annotated[_Int, Field(ge=1, le=60)]
-    """Whole seconds a statement waits for a row lock (innodb_lock_wait_timeout)."""
+    """Whole seconds a statement waits for a row lock (innodb_lock_wait_timeout), and for a table
+    that somebody has locked (lock_wait_timeout)."""
+    idle_seconds: Annotated[_Int, Field(ge=1, le=86_400)]
+    """Whole seconds after which MySQL ends a silent connection, transaction and all."""
 
     @field_validator("url")
     @classmethod

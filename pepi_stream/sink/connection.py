@@ -13,16 +13,20 @@ from pepi_stream.sink.failures import mysql_failure
 
 # Strict, so that a value that does not fit is an error and not a silent cut;
 # without NO_BACKSLASH_ESCAPES, on which the escaping rests; UTC, because that is what the
-# literals are in; READ COMMITTED, because upserts of window rows then take no gap locks.
+# literals are in; READ COMMITTED, because upserts of window rows then take no gap locks. A table
+# lock (LOCK TABLES, ALTER TABLE) is waited for no longer than a row lock, and a worker that dies in
+# mid-transaction without a word, with its machine or its network, holds its locks for idle seconds.
 _SESSION = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,"
-    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait}"
+    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait}, "
+    "lock_wait_timeout = {lock_wait}, wait_timeout = {idle}"
 )
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 #: A statement that takes so many seconds is on a dead connection (a server that was stopped, a
 #: network that drops packets). Longer than any lock_wait_seconds.
 STATEMENT_SECONDS = 120.0
+_GOODBYE_SECONDS = 1.0
 
 
 async def connect(settings: DatabaseSettings) -> aiomysql.Connection:
@@ -51,7 +55,8 @@ async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql
                 program_name="pepi_stream",
             )
             try:
-                await conn.query(_SESSION.format(lock_wait=settings.lock_wait_seconds))
+                session = {"lock_wait": settings.lock_wait_seconds, "idle": settings.idle_seconds}
+                await conn.query(_SESSION.format(**session))
                 await conn.query(_ISOLATION)
             except BaseException:
                 conn.close()
@@ -63,6 +68,15 @@ async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql
             failure = TransientError(f"{failure}; is MySQL up, and DATABASE_URL right?")
         raise failure from exc
     return conn
+
+
+async def disconnect(conn: aiomysql.Connection) -> None:
+    """Close a connection with a word to the server, which would log it as aborted otherwise."""
+    try:
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            await conn.ensure_closed()
+    except (aiomysql.MySQLError, OSError):
+        conn.close()
 
 
 async def fetch(conn: aiomysql.Connection, sql: str) -> list[tuple[Any, ...]]:

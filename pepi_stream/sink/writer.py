@@ -20,7 +20,7 @@ from pepi_stream.pipeline import Pipeline
 from pepi_stream.settings import Settings
 from pepi_stream.sink import statements
 from pepi_stream.sink.buffer import SinkBuffer
-from pepi_stream.sink.connection import connect, execute, fetch
+from pepi_stream.sink.connection import connect, disconnect, execute, fetch
 from pepi_stream.sink.failures import mysql_failure
 from pepi_stream.sink.inspection import inspect_tables
 from pepi_stream.sink.rows import Rendered, RowRenderer
@@ -115,7 +115,15 @@ class Sink:
         backoff = self._new_backoff()
         try:
             while True:
-                flush = await self._next_flush()
+                try:
+                    idle = self._settings.database.idle_seconds / 2 if transaction else None
+                    async with asyncio.timeout(idle):
+                        flush = await self._next_flush()
+                except TimeoutError:  # before the server does it
+                    assert transaction is not None
+                    await disconnect(transaction.conn)
+                    transaction = None
+                    continue
                 try:
                     while True:
                         try:

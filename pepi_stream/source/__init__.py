@@ -1,5 +1,5 @@
 """The source: claims from Redis, leases kept alive, acks sent back."""
 
-from pepi_stream.source.redis_source import RedisSource
+from pepi_stream.source.redis_source import ClaimLostError, RedisSource
 
-__all__ = ["RedisSource"]
+__all__ = ["ClaimLostError", "RedisSource"]

@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import NoReturn, TypeVar
 
 from pepi_stream.backoff import Backoff
 from pepi_stream.claims import Claim, ClaimStore, HeldClaims, claim_age_seconds
 from pepi_stream.claims.failures import redis_failure
-from pepi_stream.errors import TransientError
+from pepi_stream.errors import PepiError, TransientError
 from pepi_stream.outcome import Outcome
 from pepi_stream.settings import Settings
 from pepi_stream.source.deltas import encode_deltas, merge_counts
@@ -30,6 +31,11 @@ T = TypeVar("T")
 # claim then holds about 200 payloads and not 10, for 10 ms of latency.
 _GATHER_SECONDS = 0.01
 _BACKOFF_CAP_SECONDS = 5.0
+_DEATHS = 2  # workers that a record must have killed to be to blame
+
+
+class ClaimLostError(PepiError):
+    """A claim is another worker's now; what this one did with it does not count."""
 
 
 class RedisSource:
@@ -66,7 +72,8 @@ class RedisSource:
         self._freed = asyncio.Event()
         self._recover_at = 0.0
         self._reported: set[str] = set()
-        self._walks: dict[str, set[int]] = {}  # claims taken apart now -> known killers
+        # Claims that are taken apart now, and the suspects that the walk began with.
+        self._walks: dict[str, tuple[Claim, Counter[int]]] = {}
         self._released = False
         self._draining = False  # True once Redis has answered
 
@@ -184,8 +191,8 @@ class RedisSource:
         if not leases:
             return 0
         try:
-            for claim_id, killers in self._walks.items():
-                await self.store.note_killers(claim_id, list(killers))
+            for claim, noted in self._walks.values():  # without the record in hand
+                await self.store.note_suspects(claim, noted.elements())
             released = await self.store.release(leases)
         except Exception as exc:
             logger.warning(
@@ -249,22 +256,36 @@ class RedisSource:
         self.held.add(claim)
         await self._deliver(claim)
 
-    async def suspects(self, claim: Claim) -> AsyncIterator[tuple[int, bool]]:
+    async def walk(self, claim: Claim) -> AsyncIterator[tuple[int, bool]]:
         """Walk through a claim that keeps coming back.
 
-        Yields (position, whether the record there killed a worker). Before each position is
+        Yields (position, whether the record there kills workers). Before a position is
         yielded it is noted in Redis, so that if this worker dies over that record, the next
-        one knows which it was.
+        one knows which it was. One death may be anybody's (a deploy, an operator); a record
+        is to blame once two workers have died over it.
+
+        Raises:
+            ClaimLostError: another worker has the claim now.
         """
-        killers = set(await self._patiently(partial(self.store.killers, claim.id)))
-        self._walks[claim.id] = killers
-        for position in range(len(claim.payloads)):
-            if position not in killers:
-                suspects = [*killers, position]
-                await self._patiently(partial(self.store.note_killers, claim.id, suspects))
-            yield position, position in killers
-        await self._patiently(partial(self.store.note_killers, claim.id, list(killers)))
-        del self._walks[claim.id]
+        noted = Counter(await self._patiently(partial(self.store.suspects, claim.id)))
+        killers = {position for position, deaths in noted.items() if deaths >= _DEATHS}
+        self._walks[claim.id] = claim, noted
+        try:
+            for position in range(len(claim.payloads)):
+                if position not in killers:
+                    await self._note(claim, [*noted.elements(), position])
+                yield position, position in killers
+                if position not in killers:
+                    del noted[position]
+            await self._note(claim, noted.elements())
+        finally:
+            del self._walks[claim.id]
+
+    async def _note(self, claim: Claim, positions: Iterable[int]) -> None:
+        note = partial(self.store.note_suspects, claim, list(positions))
+        if not await self._patiently(note):
+            self._drop([claim.id])
+            raise ClaimLostError(f"{claim!r} was taken over by another worker in mid-walk")
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call Redis until it answers; raise what retrying cannot mend."""

@@ -23,7 +23,7 @@ from tests.claiming import (
     store_of,
     times_run,
 )
-from tests.cutting_proxy import CuttingProxy, cutting_proxy
+from tests.cutting_proxy import CuttingProxy, Link, cutting_proxy
 from tests.waiting import wait_until
 
 
@@ -79,6 +79,26 @@ async def test_every_call_works_when_redis_has_forgotten_the_scripts(bench: Benc
     await flush()
     assert await bench.ack(fresh, await bench.claim()) == 2
     await assert_empty(bench.redis)
+
+
+async def test_a_script_flush_right_after_the_script_was_brought_along(
+    bench: Bench, behind_proxy: ClaimStore, proxy: CuttingProxy
+) -> None:
+    pushed = await bench.push(b"a", b"b")
+    flushed = 0
+
+    async def flush(link: Link) -> bool:
+        nonlocal flushed
+        flushed += 1
+        await bench.redis.script_flush()
+        return True
+
+    await bench.redis.script_flush()
+    proxy.set_trap(b"-- Purpose", "reply", flush)
+    claim = await behind_proxy.claim(behind_proxy.new_id(), max_payloads=9, max_bytes=100)
+    assert flushed == 1
+    assert claim is not None
+    assert claim.payloads == pushed
 
 
 async def test_the_keys_hash_to_one_cluster_slot(bench: Bench) -> None:
@@ -167,6 +187,7 @@ async def test_a_lost_reply_to_an_ack_does_not_publish_twice(
     await bench.push(b"a")
     claim = await bench.claim()
     published = await times_run(bench.redis, "publish")
+    await behind_proxy.redis.script_load(behind_proxy._scripts.ack.text.decode())
     proxy.lose_reply_to(sha_of(behind_proxy, "ack"))
 
     with pytest.raises(RedisConnectionError):

@@ -9,6 +9,7 @@ import pytest
 
 from pepi_stream.errors import FatalError
 from pepi_stream.local.servers import RedisServer
+from pepi_stream.source import ClaimLostError
 from tests.claiming import QUEUE, Bench, assert_empty, checked_bench, client_of, open_claims
 from tests.cutting_proxy import cutting_proxy
 from tests.source_worker import Worker, errors, running
@@ -125,9 +126,7 @@ async def test_quiet_ends_a_wait_for_payloads_at_once(bench: Bench, redis_url: s
     await worker.store.close()
 
 
-async def test_the_walk_over_a_suspect_notes_positions_and_names_the_killer_next_time(
-    bench: Bench, redis_url: str
-) -> None:
+async def test_a_record_over_which_two_workers_died_is_named(bench: Bench, redis_url: str) -> None:
     await bench.push(*(b"%d" % n for n in range(5)))
     claim = await bench.claim()
     worker = Worker(redis_url)
@@ -139,7 +138,7 @@ async def test_the_walk_over_a_suspect_notes_positions_and_names_the_killer_next
     async def walk(until: int | None = None) -> list[int]:
         """Walk; die over the record ``until``. Returns the positions said to have killed."""
         killers = []
-        steps = worker.source.suspects(claim)
+        steps = worker.source.walk(claim)
         alive.append(steps)
         async for position, killer in steps:
             if killer:
@@ -154,23 +153,65 @@ async def test_the_walk_over_a_suspect_notes_positions_and_names_the_killer_next
     alive: list[object] = []
     assert await walk(until=2) == []
     assert await noted() == b"2"
+    assert await walk(until=2) == []
+    assert await noted() == b"2,2"
     assert await walk(until=4) == [2]
-    assert await noted() == b"2,4"
+    assert await noted() == b"2,2,4"
+    assert await walk(until=4) == [2]
+    assert await noted() == b"2,2,4,4"
     assert await walk() == [2, 4]
-    assert await noted() == b"2,4"
+    assert await noted() == b"2,2,4,4"
     await bench.ack(claim)
     await assert_empty(bench.redis)
     await worker.store.close()
 
 
-async def test_a_walk_that_ends_well_accuses_nobody(bench: Bench, redis_url: str) -> None:
+async def test_a_record_that_is_survived_is_innocent(bench: Bench, redis_url: str) -> None:
+    """Workers die for many reasons; one death over a record is no proof."""
     await bench.push(*(b"%d" % n for n in range(3)))
     claim = await bench.claim()
     worker = Worker(redis_url)
 
     for _ in range(2):
-        walked = [step async for step in worker.source.suspects(claim)]
+        assert await worker.store.note_suspects(claim, [1])
+        walked = [step async for step in worker.source.walk(claim)]
         assert walked == [(0, False), (1, False), (2, False)]
+        assert await worker.store.suspects(claim.id) == []
+    await worker.store.close()
+
+
+async def test_a_walk_ends_when_another_worker_has_the_claim(bench: Bench, redis_url: str) -> None:
+    """And the zombie's note does not outlive the claim."""
+    await bench.push(*(b"%d" % n for n in range(3)))
+    claim = await bench.claim()
+    worker = Worker(redis_url)
+    worker.source.held.add(claim)
+
+    walk = worker.source.walk(claim)
+    assert await anext(walk) == (0, False)
+    await bench.expire(claim)
+    recovered = await bench.recover(claim.id)
+    with pytest.raises(ClaimLostError, match="taken over by another worker"):
+        await anext(walk)
+    assert claim.id not in worker.source.held
+    assert await worker.store.suspects(claim.id) == [0]
+    await bench.ack(recovered)
+    assert not await worker.store.note_suspects(claim, [2])
+    await assert_empty(bench.redis)
+    await worker.store.close()
+
+
+async def test_a_release_in_mid_walk_accuses_nobody(bench: Bench, redis_url: str) -> None:
+    await bench.push(*(b"%d" % n for n in range(3)))
+    claim = await bench.claim()
+    worker = Worker(redis_url)
+    worker.source.held.add(claim)
+
+    walk = worker.source.walk(claim)
+    assert await anext(walk) == (0, False)
+    assert await anext(walk) == (1, False)
+    assert await worker.source.release() == 1
+    assert await worker.store.suspects(claim.id) == []
     await worker.store.close()
 
 
@@ -181,7 +222,7 @@ async def test_a_walk_waits_while_redis_is_down_and_then_goes_on(own_redis: Redi
         pushed = await bench.push(*(b"%d" % n for n in range(4)))
         worker = Worker(own_redis.url)
         try:
-            async for position, killer in worker.source.suspects(await bench.claim()):
+            async for position, killer in worker.source.walk(await bench.claim()):
                 walked.append((position, killer))
                 if position == 1:
                     own_redis.kill()

@@ -264,3 +264,25 @@ async def test_a_lone_surrogate_of_a_users_format_is_a_dead_letter(database_url:
         [(position, _, payload, reason)] = await db.dead()
         assert (position, payload) == (1, b"2 \xff'\\")
         assert "not valid Unicode (a lone surrogate)" in reason
+
+
+async def test_an_idle_sink_closes_its_connections_and_opens_them_again(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = SOON | {"PEPI_DATABASE__IDLE_SECONDS": "1", "PEPI_SINK__CONNECTIONS": "1"}
+    async with database(database_url, **environ) as db, running(db) as run:
+        for first in (1, 4):
+            run.sink.accept(db.batch(events(3, first)))
+            await run.wait_for(first // 3 + 1)
+            await wait_until(lambda: alone(db))
+        assert len(await db.ids()) == 6
+    assert not caplog.records
+
+
+async def alone(db: Database) -> bool:
+    """Tell whether nobody else is connected to the database."""
+    others = await db.value(
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST "
+        "WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
+    )
+    return int(others) == 0

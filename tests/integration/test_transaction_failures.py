@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiomysql
@@ -13,9 +12,11 @@ import pytest
 
 from pepi_stream.errors import TransientError
 from pepi_stream.local.servers import MariaDBServer
+from pepi_stream.outcome import Outcome
 from pepi_stream.settings import load_settings
 from pepi_stream.sink import Rendered, Transaction, connect
 from pepi_stream.sink.connection import fetch
+from tests.cutting_proxy import cutting_proxy
 from tests.sinking import Database, database, event, events
 from tests.waiting import wait_until
 
@@ -36,32 +37,6 @@ def before_statement(transaction: Transaction, head: bytes, act: Any) -> None:
         return await query(sql, unbuffered)
 
     transaction.conn.query = intercepted
-
-
-@asynccontextmanager
-async def proxy_that_loses_the_reply_to_commit(upstream: Path) -> AsyncIterator[int]:
-    """Forward a TCP port to MariaDB; cut the client off once MariaDB has answered its COMMIT."""
-
-    async def link(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_unix_connection(str(upstream))
-        committing = False
-
-        async def requests() -> None:
-            nonlocal committing
-            while request := await reader.read(1 << 16):
-                committing = request[4:] == b"\x03COMMIT"
-                server_writer.write(request)
-
-        forwarding = asyncio.ensure_future(requests())
-        while (reply := await server_reader.read(1 << 16)) and not committing:
-            writer.write(reply)
-        forwarding.cancel()
-        for end in (writer, server_writer):
-            end.close()
-            await end.wait_closed()
-
-    async with await asyncio.start_server(link, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
 
 
 async def write_again(db: Database, flush: list[Rendered], rows: int) -> None:
@@ -152,18 +127,73 @@ async def test_a_lost_reply_to_commit_is_answered_by_the_ledger(
     db: Database, mariadb_server: MariaDBServer
 ) -> None:
     flush = [db.rendered(events(10)), db.rendered([b"bad"])]
-    async with proxy_that_loses_the_reply_to_commit(mariadb_server.socket_path) as port:
+    async with cutting_proxy(mariadb_server.socket_path) as proxy:
         args = db.settings.database.connect_args()
-        url = f"mysql://pepi:{args['password']}@127.0.0.1:{port}/{args['db']}"
+        url = f"mysql://pepi:{args['password']}@127.0.0.1:{proxy.port}/{args['db']}"
         transaction = await db.transaction(settings=load_settings({"DATABASE_URL": url}))
+        proxy.lose_reply_to(b"\x03COMMIT")
         with pytest.raises(TransientError, match="Lost connection"):
             await transaction.write(flush)
+        assert proxy.lost == 1
     assert transaction.conn.closed
     again = await (await db.transaction()).write(flush)
     assert again.repeated == [r.batch.claim for r in flush]
     assert (again.committed, again.rows, again.dead) == ([], 0, 0)
     assert len(await db.ids()) == 10
     assert len(await db.dead()) == 1
+
+
+async def test_a_worker_that_falls_silent_in_mid_transaction_blocks_nobody_for_long(
+    db: Database,
+) -> None:
+    """Its machine is gone and MySQL does not know: ledger entries and window rows are locked."""
+    url = db.settings.database.url.get_secret_value()
+    mortal = load_settings({"DATABASE_URL": url, "PEPI_DATABASE__IDLE_SECONDS": "3"})
+    impatient = load_settings({"DATABASE_URL": url, "PEPI_DATABASE__LOCK_WAIT_SECONDS": "1"})
+    silent = await db.transaction(settings=mortal)
+    reached, woken = asyncio.Event(), asyncio.Event()
+
+    async def fall_silent() -> None:
+        reached.set()
+        await woken.wait()
+
+    before_statement(silent, b"COMMIT", fall_silent)
+    flush = [db.rendered([*events(5), b"bad"])]
+    writing = asyncio.ensure_future(silent.write(flush))
+    await reached.wait()
+    heir = await db.transaction(settings=impatient)
+    with pytest.raises(TransientError, match="1205"):
+        await heir.write(flush)
+
+    async def written() -> bool:
+        with contextlib.suppress(TransientError):
+            outcomes.append(await heir.write(flush))
+        return bool(outcomes)
+
+    outcomes: list[Outcome] = []
+    await wait_until(written)
+    [outcome] = outcomes
+    assert (len(outcome.committed), outcome.rows, outcome.dead) == (1, 5, 1)
+    woken.set()
+    with pytest.raises(TransientError):
+        await writing
+    assert silent.conn.closed
+    assert (await heir.write(flush)).repeated == [flush[0].batch.claim]
+    assert len(await db.ids()) == 5
+
+
+async def test_a_locked_table_is_transient(db: Database) -> None:
+    url = db.settings.database.url.get_secret_value()
+    impatient = load_settings({"DATABASE_URL": url, "PEPI_DATABASE__LOCK_WAIT_SECONDS": "1"})
+    other = await db.connect()
+    await other.query(b"LOCK TABLES pepi_event WRITE")
+    transaction = await db.transaction(settings=impatient)
+    flush = [db.rendered(events(5))]
+    with pytest.raises(TransientError, match="1205"):
+        await transaction.write(flush)
+    await other.query(b"UNLOCK TABLES")
+    assert await nothing_is_there(db)
+    assert (await transaction.write(flush)).rows == 5
 
 
 @pytest.mark.parametrize("head", [b"BEGIN", b"INSERT INTO `pepi_event`", b"COMMIT"])

@@ -74,7 +74,9 @@ def test_no_password_gets_through_redaction(password: str, escaped: bool) -> Non
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_password_survives_the_url(password: str) -> None:
     url = f"mysql://root:{quote(password, safe='')}@h/pepi"
-    database = DatabaseSettings(url=SecretStr(url), timeout_seconds=1, lock_wait_seconds=1)
+    database = DatabaseSettings(
+        url=SecretStr(url), timeout_seconds=1, lock_wait_seconds=1, idle_seconds=1
+    )
     assert database.connect_args()["password"] == password
 
 

@@ -1,0 +1,269 @@
+"""What a chaos run breaks: private servers, real workers from the Procfile, a proxy before each.
+
+Every worker reaches Redis and MariaDB through two proxies of its own, so that a fault can hold
+up, cut or swallow what this worker alone says or hears.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import aiomysql
+from redis.asyncio import Redis
+
+from pepi_stream.local.child import Child, procfile_processes
+from pepi_stream.local.lock import DirectoryLock
+from pepi_stream.local.servers import MariaDBServer, RedisServer
+from pepi_stream.settings import Settings, load_settings
+from tests.chaos.producer import Producer, pause
+from tests.claiming import client_of
+from tests.cutting_proxy import CuttingProxy
+from tests.sinking import administrator
+from tests.waiting import wait_until
+
+T = TypeVar("T")
+
+#: Short times, so that many faults fit in a run; all else is the default.
+SETTINGS = {
+    "PEPI_REDIS__TIMEOUT_SECONDS": "1",
+    "PEPI_DATABASE__LOCK_WAIT_SECONDS": "1",
+    "PEPI_DATABASE__IDLE_SECONDS": "4",
+    "PEPI_SOURCE__LEASE_SECONDS": "3",
+    "PEPI_SOURCE__RECOVER_SECONDS": "0.3",
+    "PEPI_SINK__RETRY_MAX_SECONDS": "1",
+    "PEPI_WORKER__DRAIN_SECONDS": "10",
+}
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 30.0  # drain_seconds, and a busy machine's own
+
+
+class Worker:
+    """One place for a worker process, which is started again after each end.
+
+    Attributes:
+        busy: held by the fault that is about to harm it, so that faults on one worker take turns.
+        failures: ends that no fault asked for, and stops that were not clean.
+    """
+
+    def __init__(self, name: str, redis: RedisServer, mariadb: MariaDBServer) -> None:
+        self.name = name
+        self.redis = CuttingProxy(redis.socket_path)
+        self.mysql = CuttingProxy(mariadb.socket_path)
+        self.busy = asyncio.Lock()
+        self.failures: list[str] = []
+        self._start: Callable[[], Child] | None = None
+        self._child: Child | None = None
+
+    def bind(self, start: Callable[[], Child]) -> None:
+        """Say how its process is started."""
+        self._start = start
+
+    @property
+    def child(self) -> Child:
+        """The process."""
+        assert self._child is not None
+        return self._child
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self.child.pid
+
+    def start(self) -> None:
+        """Start the process; note a failure if the last one ended by itself."""
+        assert self._start is not None
+        self._child = self._start()
+
+    async def ready(self) -> None:
+        """Wait until it claims."""
+        child = self.child
+        await wait_until(
+            lambda: "draining the list" in child.log() or child.status is not None,
+            seconds=_READY_SECONDS,
+        )
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.check_alive()
+        self.child.kill()
+
+    async def stop(self) -> None:
+        """SIGTERM, and wait for a clean end."""
+        child = self.child
+        if child.status is not None:
+            return self.check_alive()
+        child.terminate()
+        try:
+            await wait_until(lambda: child.status is not None, seconds=_STOP_SECONDS)
+        except AssertionError:
+            self.note_failure(f"did not stop within {_STOP_SECONDS:g} s of a SIGTERM")
+            child.kill()
+        if child.status not in (0, -signal.SIGKILL):
+            self.note_failure(f"ended with status {child.status} after a SIGTERM")
+
+    def check_alive(self) -> None:
+        """Note a failure if it has ended by itself."""
+        if self.child.status is not None:
+            self.note_failure(f"had ended with status {self.child.status}")
+
+    def note_failure(self, what: str) -> None:
+        """Keep what went wrong, with the end of the log."""
+        self.failures.append(f"{self.name} {what}; {self.child.log_tail()}")
+
+    def rss_mb(self) -> float:
+        """Resident memory in MiB; 0 when it does not run."""
+        try:
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return 0.0
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class Cluster:
+    """Servers, workers and producer of one run.
+
+    Args:
+        directory: where everything is kept; the caller has emptied it.
+        workers: how many.
+        seed: of every draw.
+    """
+
+    def __init__(self, directory: Path, *, workers: int, seed: int) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory.absolute()
+        self.random = Random(seed)
+        # What Redis itself loses under everysec would not be ours, and the books are exact.
+        self.redis_server = RedisServer(self.directory / "redis", appendfsync="always")
+        self.mariadb = MariaDBServer(self.directory / "mariadb")
+        self.redis_lock, self.mysql_lock = asyncio.Lock(), asyncio.Lock()
+        self.stopping = asyncio.Event()
+        self.max_rss_mb = 0.0
+        self._lock = DirectoryLock(self.directory)
+        # Linux ends a server with the thread that started it, so one thread starts them all.
+        self._starter = ThreadPoolExecutor(1)
+        self.workers = [
+            Worker(f"worker.{number}", self.redis_server, self.mariadb)
+            for number in range(1, workers + 1)
+        ]
+        self.redis: Redis
+        self.producer: Producer
+        self.settings: Settings
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start everything, and stop it when the block ends."""
+        self._lock.acquire(0)
+        try:
+            await self.in_thread(self.redis_server.start)
+            await self.in_thread(self.mariadb.start)
+            self.settings = load_settings(self._env())
+            self.redis = client_of(self.redis_server.url, PEPI_REDIS__TIMEOUT_SECONDS="10")
+            self.producer = Producer(self.redis)
+            await self._start_workers()
+            watch = asyncio.ensure_future(self._watch_memory())
+            try:
+                yield
+            finally:
+                watch.cancel()
+                await self.redis.aclose()
+        finally:
+            for worker in self.workers:
+                if worker._child is not None:
+                    worker._child.kill()
+                if worker.redis.port:
+                    await worker.redis.stop()
+                    await worker.mysql.stop()
+            await self.in_thread(self.mariadb.stop)
+            await self.in_thread(self.redis_server.stop)
+            self._starter.shutdown()
+            self._lock.release()
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run what blocks in the thread that starts and stops servers."""
+        return await asyncio.get_running_loop().run_in_executor(self._starter, work)
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass, unless the run is cut short."""
+        await pause(self.stopping, seconds)
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[aiomysql.Connection]:
+        """Connect to MariaDB as its administrator, with the workers' database selected."""
+        async with administrator(self.mariadb.socket_path) as conn:
+            await conn.select_db("pepi")
+            yield conn
+
+    @asynccontextmanager
+    async def some_worker(self, random: Random) -> AsyncIterator[Worker]:
+        """Take a worker that no other fault is at; wait for one if there is none."""
+        free = [w for w in self.workers if not w.busy.locked()] or self.workers
+        worker = random.choice(free)
+        async with worker.busy:
+            yield worker
+
+    async def stop_workers(self) -> None:
+        """SIGTERM all, and wait for their clean ends."""
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
+
+    def _env(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PEPI_")}
+        return inherited | {
+            **SETTINGS,
+            "REDIS_URL": self.redis_server.url,
+            "DATABASE_URL": self.mariadb.url,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        }
+
+    async def _start_workers(self) -> None:
+        env = self._env()
+        [migrate] = procfile_processes("release", 1, env=env)
+        child = self._child("migrate", migrate.command, env)
+        await wait_until(lambda: child.status is not None, seconds=_READY_SECONDS)
+        assert child.status == 0, child.log_tail()
+        for worker in self.workers:
+            await worker.redis.start()
+            await worker.mysql.start()
+            own = env | {
+                "REDIS_URL": worker.redis.url,
+                "DATABASE_URL": f"mysql://pepi:{self.mariadb.password}"
+                f"@127.0.0.1:{worker.mysql.port}/pepi",
+            }
+            [process] = procfile_processes("worker", 1, env=own)
+            worker.bind(partial(self._child, worker.name, process.command, process.env))
+            worker.start()
+        await asyncio.gather(*(worker.ready() for worker in self.workers))
+
+    def _child(self, name: str, command: list[str], env: dict[str, str]) -> Child:
+        log = self.directory / f"{name}.log"
+        return Child(name, command, env=env, log=log, lock=self._lock.fd)
+
+    async def _watch_memory(self) -> None:
+        while True:
+            self.max_rss_mb = max(self.max_rss_mb, *(w.rss_mb() for w in self.workers))
+            await pause(asyncio.Event(), 0.5)
+
+
+@asynccontextmanager
+async def frozen(pid: int) -> AsyncIterator[None]:
+    """SIGSTOP a process while the block runs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await wait_until(lambda: _state(pid) == "T")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _state(pid: int) -> str:
+    """The process's state as ps shows it, T for stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
