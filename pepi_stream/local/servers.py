@@ -99,6 +99,7 @@ class MariaDBServer(ServerProcess):
         directory: Everything the server keeps; made, private to this user, when it is missing.
         also_grant: Further database name patterns (`%` and `_` are wildcards, `\` escapes them)
             on which `pepi` gets all privileges, for tests that make databases.
+        options: Further options of the server, such as `--max-connections=20`.
         port: TCP port on 127.0.0.1; by default a free one.
         start_timeout: Seconds within which a started server must answer, recovery included.
         stop_timeout: Seconds within which a stopped server must end; then it is killed.
@@ -111,6 +112,7 @@ class MariaDBServer(ServerProcess):
         directory: Path,
         *,
         also_grant: Sequence[str] = (),
+        options: Sequence[str] = (),
         port: int | None = None,
         start_timeout: float = 60.0,
         stop_timeout: float = 30.0,
@@ -119,6 +121,7 @@ class MariaDBServer(ServerProcess):
             directory, port=port, start_timeout=start_timeout, stop_timeout=stop_timeout
         )
         self._also_grant = tuple(also_grant)
+        self._options = tuple(options)
         self._data = self.directory / "data"
         self._tmp = self.directory / "tmp"
         self._init_file = self.directory / "init.sql"
@@ -232,6 +235,7 @@ class MariaDBServer(ServerProcess):
             "--max-allowed-packet=64M",
             "--innodb-flush-log-at-trx-commit=1",
             *_storage_options(),
+            *self._options,
         ]
 
     def _answers(self, connection: socket.socket) -> bool:

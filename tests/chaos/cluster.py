@@ -144,7 +144,10 @@ class Cluster:
         self.random = Random(seed)
         # What Redis itself loses under everysec would not be ours, and the books are exact.
         self.redis_server = RedisServer(self.directory / "redis", appendfsync="always")
-        self.mariadb = MariaDBServer(self.directory / "mariadb")
+        # A small log, so that the table of the events is the largest file soon: see `full_disk`.
+        self.mariadb = MariaDBServer(
+            self.directory / "mariadb", options=["--innodb-log-file-size=16M"]
+        )
         self.redis_lock, self.mysql_lock = asyncio.Lock(), asyncio.Lock()
         self.stopping = asyncio.Event()
         self.max_rss_mb = 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Final
@@ -36,6 +37,7 @@ _WINDOWS = b"\x03INSERT INTO `pepi_window_"
 
 _LEASE_SECONDS: Final = float(SETTINGS["PEPI_SOURCE__LEASE_SECONDS"])
 _LOCK_WAIT_SECONDS: Final = float(SETTINGS["PEPI_DATABASE__LOCK_WAIT_SECONDS"])
+_NEWEST = "ORDER BY window_start DESC LIMIT 50"
 _PATIENCE_SECONDS = 25.0  # for a fault's moment to come
 
 
@@ -340,9 +342,13 @@ async def lock_table(cluster: Cluster, random: Random) -> None:
 async def lock_rows(cluster: Cluster, random: Random) -> None:
     """Somebody's transaction holds the newest window rows past the lock-wait time-out."""
     async with cluster.mysql_lock, cluster.admin() as admin:
+        cursor = await admin.cursor()
+        await cursor.execute("SELECT MAX(window_start) FROM pepi_window_minute")
+        [newest] = await cursor.fetchone()
         await admin.query("BEGIN")
+        # From the first to the last, as the workers do: else it would be a deadlock.
         await admin.query(
-            "UPDATE pepi_window_minute SET n = n + 0 ORDER BY window_start DESC LIMIT 50"
+            f"SELECT n FROM pepi_window_minute WHERE window_start >= '{newest}' FOR UPDATE"
         )
         await cluster.pause(_LOCK_WAIT_SECONDS + random.uniform(0.5, 1.5))
         await admin.query("ROLLBACK")
@@ -354,15 +360,14 @@ async def deadlock(cluster: Cluster, random: Random) -> None:
     async with cluster.mysql_lock, cluster.admin() as admin, cluster.admin() as other:
         before = await _status(other, "Innodb_deadlocks")
         await admin.query("CREATE TABLE IF NOT EXISTS chaos_ballast (a INT)")
-        newest = "SET n = n + 0 ORDER BY window_start DESC LIMIT 50"
         for _ in range(5):
             await admin.query("BEGIN")
             # InnoDB ends the transaction that has changed less: make that the worker's.
             await admin.query("INSERT INTO chaos_ballast SELECT seq FROM seq_1_to_100000")
-            await admin.query(f"UPDATE pepi_window_hour {newest}")
+            await admin.query(f"UPDATE pepi_window_hour SET n = n + 0 {_NEWEST}")
             try:
                 await wait_until(lambda: _waits(other), seconds=_LOCK_WAIT_SECONDS)
-                await admin.query(f"UPDATE pepi_window_minute {newest}")
+                await admin.query(f"UPDATE pepi_window_minute SET n = n + 0 {_NEWEST}")
             except AssertionError:
                 pass  # no flush came by
             finally:
@@ -381,6 +386,29 @@ async def read_only_mysql(cluster: Cluster, random: Random) -> None:
             await cluster.pause(random.uniform(1, 3))
         finally:
             await admin.query("SET GLOBAL read_only = 0")
+
+
+@fault
+async def full_disk(cluster: Cluster, random: Random) -> None:
+    """No file of MySQL can grow any more: a limit of its process, which needs no root."""
+    async with cluster.mysql_lock:
+        files = [path for path in cluster.mariadb.directory.rglob("*") if path.is_file()]
+        largest = max(path.stat().st_size for path in files if "data" in path.parts)
+        refused = _times_full(cluster)
+        _limit_files(cluster.mariadb.pid, largest)
+        try:
+            await wait_until(lambda: _times_full(cluster) > refused, seconds=_PATIENCE_SECONDS)
+            await cluster.pause(random.uniform(0.5, 2))
+        finally:
+            _limit_files(cluster.mariadb.pid, resource.RLIM_INFINITY)
+
+
+def _limit_files(pid: int, size: int) -> None:
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def _times_full(cluster: Cluster) -> int:
+    return cluster.mariadb.log_path.read_text(errors="replace").count("failed with error 27")
 
 
 async def _status(conn: Any, name: str) -> int:
