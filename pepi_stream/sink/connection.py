@@ -7,7 +7,7 @@ from typing import Any
 
 import aiomysql
 
-from pepi_stream.errors import TransientError
+from pepi_stream.errors import PepiError, TransientError
 from pepi_stream.settings import DatabaseSettings
 from pepi_stream.sink.failures import mysql_failure
 
@@ -62,12 +62,15 @@ async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql
                 conn.close()
                 raise
     except Exception as exc:
-        where = args["unix_socket"] or f"{args['host']}:{args['port']}"
-        failure = mysql_failure(exc, f"connecting to {where}")
-        if isinstance(failure, TransientError):
-            failure = TransientError(f"{failure}; is MySQL up, and DATABASE_URL right?")
-        raise failure from exc
+        raise _failure(exc, args["unix_socket"] or f"{args['host']}:{args['port']}") from exc
     return conn
+
+
+def _failure(exc: Exception, where: str) -> PepiError:
+    failure = mysql_failure(exc, f"connecting to {where}")
+    if isinstance(failure, TransientError):
+        return TransientError(f"{failure}; is MySQL up, and DATABASE_URL right?")
+    return failure
 
 
 async def disconnect(conn: aiomysql.Connection) -> None:

@@ -72,11 +72,9 @@ class Transaction:
             await self._rollback()
             if isinstance(exc, PepiError):
                 raise
-            failure = mysql_failure(exc, f"writing {len(flush)} claims")
-            if isinstance(failure, PoisonError):
-                # Not in the event rows, so by a trigger on, or a changed, table of ours.
-                failure = FatalError(str(failure))
-            raise failure from exc
+            # No local may hold what is raised: with its traceback, which holds this frame and so
+            # the flush, it would be a cycle, and garbage of megabytes until the collector runs.
+            raise _failure(exc, f"writing {len(flush)} claims") from exc
         except BaseException:
             self.conn.close()  # cancelled in mid-statement: the protocol is out of step
             raise
@@ -197,6 +195,14 @@ class Transaction:
             batches.append(batch)
             first += size
         return batches
+
+
+def _failure(exc: Exception, doing: str) -> PepiError:
+    failure = mysql_failure(exc, doing)
+    if isinstance(failure, PoisonError):
+        # Not in the event rows, so by a trigger on, or a changed, table of ours.
+        return FatalError(str(failure))
+    return failure
 
 
 def _sort(

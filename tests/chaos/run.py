@@ -19,6 +19,7 @@ from tests.waiting import wait_until
 
 _PROGRESS_SECONDS = 10.0
 _DRAIN_SECONDS = 300.0
+_AT_ONCE = 8  # faults under way; the next waits until one of them is over
 
 
 class Plan(NamedTuple):
@@ -92,6 +93,8 @@ class Run:
         tasks: set[asyncio.Task[None]] = set()
         for at, name in schedule(plan.names, seconds=plan.seconds, every=plan.every, random=random):
             await self.cluster.pause(at - (time.monotonic() - began))
+            if len(tasks) >= _AT_ONCE:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if producing.done():
                 producing.result()
             task = asyncio.ensure_future(self._one(name, Random(random.random())))

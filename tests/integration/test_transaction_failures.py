@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -141,6 +143,27 @@ async def test_a_lost_reply_to_commit_is_answered_by_the_ledger(
     assert (again.committed, again.rows, again.dead) == ([], 0, 0)
     assert len(await db.ids()) == 10
     assert len(await db.dead()) == 1
+
+
+async def test_a_flush_that_failed_leaves_no_garbage_for_the_collector(db: Database) -> None:
+    """The collector runs rarely, and a flush is megabytes: an outage would pile them up."""
+    transaction = await db.transaction()
+    flush = [db.rendered(events(3))]
+    claim = weakref.ref(flush[0].batch.claim)
+
+    async def fail() -> None:
+        raise aiomysql.OperationalError(1213, "Deadlock found")
+
+    before_statement(transaction, b"INSERT INTO `pepi_event`", fail)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(TransientError):
+            await transaction.write(flush)
+        flush.clear()
+        assert claim() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_worker_that_falls_silent_in_mid_transaction_blocks_nobody_for_long(
