@@ -7,10 +7,10 @@ PYTEST_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-TESTS := tests/unit tests/lua tests/integration
+TESTS := tests/unit tests/lua tests/integration tests/chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint requirements clean
+.PHONY: help setup run demo test chaos lint requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,6 +26,11 @@ demo: setup ## push EVENTS=n events, drain them, check that every one is account
 
 test: setup lint ## lint, then the unit, lua and integration tests (PYTEST_ARGS=... to narrow)
 	$(PY) -m pytest $(TESTS) $(PYTEST_ARGS)
+
+# SECONDS is a variable of some shells, too: it counts only when it comes from the command line.
+chaos: setup ## break everything at random, account for every event (SECONDS=60 SEED=1 WORKERS=4 FAULTS=name,...)
+	@env SECONDS='$(SECONDS)' SEED='$(SEED)' WORKERS='$(WORKERS)' FAULTS='$(FAULTS)' \
+	  EVERY='$(EVERY)' RATE='$(RATE)' $(PY) -m tests.chaos
 
 lint: $(STAMP) ## ruff, mypy and the import layers
 	$(VENV)/bin/ruff check .

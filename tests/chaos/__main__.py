@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def _plan() -> Plan:
-    env = os.environ
+    env = {name: text.strip() for name, text in os.environ.items()}
     names = [n for n in env.get("FAULTS", "").split(",") if n] or list(FAULTS)
     if unknown := [n for n in names if n not in FAULTS]:
         raise SystemExit(f"no fault {', '.join(unknown)}; there are: {', '.join(FAULTS)}")
