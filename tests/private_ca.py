@@ -1,4 +1,4 @@
-"""A private certificate authority, made anew for each test session: no file of it is in the tree."""
+"""A private certificate authority, made anew for each test that asks for one."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ _POISON: Final = frozenset(
 )
 _REMEDY: Final = {
     1044: "grant the user the database",
-    1045: "check user and password in DATABASE_URL (and whether the account demands TLS)",
+    1045: "check user and password in DATABASE_URL, and whether the server demands TLS (ssl_mode)",
     1049: "create the database, or correct its name in DATABASE_URL",
     1054: "a configured column is not in the table: run `faust -A pepi_stream migrate`, "
     "or correct sink.columns or windows",

@@ -41,7 +41,7 @@ async def _inspect(conn: aiomysql.Connection, table: str, columns: list[str]) ->
         return TableState(
             table,
             "does not exist",
-            "run `faust -A pepi_stream migrate`, or, if it is there, grant this user its privileges",
+            "run `faust -A pepi_stream migrate`, or grant this user its privileges if it is there",
         )
     engine = str(found[0][0])
     if engine.lower() != "innodb":
