@@ -64,28 +64,31 @@ def certificate_failure(exc: BaseException, *, url: str, ca: str, certificate: s
     seen: BaseException | None = exc
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
-            reason = str(seen.verify_message).rstrip(".") or str(seen.reason)
-            return f"the server's certificate is refused: {reason}; {_remedy(seen, url, ca)}"
-        if isinstance(seen, ssl.SSLError) and str(seen.reason).endswith(_REFUSED_OURS):
+            # Only those that OpenSSL raised have these attributes.
+            reason = getattr(seen, "verify_message", "").rstrip(".") or str(seen)
+            remedy = _remedy(getattr(seen, "verify_code", None), url, ca)
+            return f"the server's certificate is refused: {reason}; {remedy}"
+        alert = str(getattr(seen, "reason", "")) if isinstance(seen, ssl.SSLError) else ""
+        if alert.endswith(_REFUSED_OURS):
             return (
-                f"the server refuses our certificate, or wants one ({seen.reason}); "
+                f"the server refuses our certificate, or wants one ({alert}); "
                 f"name one that its CA issued as {certificate} in {url}"
             )
         seen = seen.__cause__ or seen.__context__
     return None
 
 
-def _remedy(exc: ssl.SSLCertVerificationError, url: str, ca: str) -> str:
-    if exc.verify_code in _OTHER_HOST:
+def _remedy(code: int | None, url: str, ca: str) -> str:
+    if code in _OTHER_HOST:
         return (
             f"name the server in {url} as its certificate does, "
             "or give it a certificate for this name"
         )
-    if exc.verify_code == _EXPIRED:
+    if code == _EXPIRED:
         return "renew the server's certificate (or is the clock of this machine wrong?)"
-    if exc.verify_code == _NOT_YET_VALID:
+    if code == _NOT_YET_VALID:
         return "is the clock of this machine wrong?"
-    if exc.verify_code in _UNKNOWN_ISSUER:
+    if code in _UNKNOWN_ISSUER:
         return f"name the CA that issued it as {ca} in {url}"
     return f"give the server a valid certificate, issued by the CA in {ca} of {url}"
 
