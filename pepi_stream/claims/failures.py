@@ -47,7 +47,7 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
         exc, url="REDIS_URL", ca="ssl_ca_certs", certificate="ssl_certfile"
     )
     if refused:
-        return FatalError(f"{doing}: {refused}")
+        return FatalError(f"{doing}: Redis: {refused}")
     detail = f"{doing}: Redis says: {message_of(exc)}"
     # A refused login arrives as a ConnectionError, with what Redis said as its cause.
     if isinstance(exc, _FATAL) or isinstance(exc.__cause__, _FATAL):

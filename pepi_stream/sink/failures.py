@@ -109,7 +109,7 @@ def mysql_failure(exc: BaseException, doing: str) -> PepiError:
     """
     refused = certificate_failure(exc, url="DATABASE_URL", ca="ssl_ca", certificate="ssl_cert")
     if refused:
-        return FatalError(f"{doing}: {refused}")
+        return FatalError(f"{doing}: MySQL: {refused}")
     if isinstance(exc, (OSError, EOFError)) or is_closed_transport(exc):
         return TransientError(f"{doing}: MySQL: {message_of(exc)}")
     if isinstance(exc, UnicodeEncodeError):
