@@ -78,7 +78,7 @@ class RedisServer(ServerProcess):
     @property
     def tcp_url(self) -> str:
         """`REDIS_URL` over 127.0.0.1, without a password; raises `ServerStartError` like `port`."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis{'s' if self._tls else ''}://127.0.0.1:{self.port}/0"
 
     def _command(self) -> list[str]:
         options = {

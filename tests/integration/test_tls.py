@@ -66,7 +66,7 @@ def mariadb(servers: Servers) -> Iterator[MariaDBServer]:
 
 
 def redis_url(server: RedisServer, host: str, **parameters: object) -> str:
-    return f"rediss://{host}:{server.port}/0?{urlencode(parameters)}"
+    return f"{server.tcp_url.replace('127.0.0.1', host)}?{urlencode(parameters)}"
 
 
 def database_url(server: MariaDBServer, **parameters: object) -> str:
