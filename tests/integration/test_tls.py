@@ -95,7 +95,9 @@ async def try_mysql(url: str) -> PepiError | str:
         [(_, version)] = await fetch(conn, "SHOW SESSION STATUS LIKE 'Ssl_version'")
         return str(version)
     finally:
+        writer = conn._writer
         conn.close()
+        await writer.wait_closed()  # TLS takes leave of the other side first
 
 
 def test_a_worker_over_tls_with_certificates_on_both_sides(
