@@ -13,6 +13,7 @@ from pepi_stream.errors import (
     is_closed_transport,
     message_of,
 )
+from pepi_stream.tls import certificate_failure
 
 _FATAL = (
     redis_errors.AuthenticationError,
@@ -42,6 +43,11 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
         exc: what redis-py, or the socket below it, raised.
         doing: what was being done, for the message ("claiming from pepi_queue").
     """
+    refused = certificate_failure(
+        exc, url="REDIS_URL", ca="ssl_ca_certs", certificate="ssl_certfile"
+    )
+    if refused:
+        return FatalError(f"{doing}: Redis: {refused}")
     detail = f"{doing}: Redis says: {message_of(exc)}"
     # A refused login arrives as a ConnectionError, with what Redis said as its cause.
     if isinstance(exc, _FATAL) or isinstance(exc.__cause__, _FATAL):

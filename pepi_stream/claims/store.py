@@ -20,7 +20,9 @@ from redis.exceptions import OutOfMemoryError
 from pepi_stream.claims.claim import Claim, new_claim_id
 from pepi_stream.claims.keys import claim_key, claims_key, deliveries_key, windows_channel
 from pepi_stream.claims.scripts import Scripts
+from pepi_stream.claims.tls import TlsConnection
 from pepi_stream.settings import RedisSettings
+from pepi_stream.tls import client_context
 
 _CANDIDATES = 20  # expired claims offered to one recovery
 _PAGE = 1000  # ids read at once
@@ -28,13 +30,22 @@ _OOM_POLL_SECONDS = 0.2
 
 
 def connect_redis(settings: RedisSettings) -> Redis:
-    """Make a client (no I/O yet).
+    """Make a client (no connection yet).
 
     Its automatic retries are off: whether a broken call took effect is unknown, and the
     protocol has its own answer to that (asking again under the same claim id).
+
+    Raises:
+        ConfigError: a file that the URL names for TLS cannot be used.
     """
+    url, tls = settings.connect_args()
+    options: dict[str, Any] = {}
+    if tls is not None:
+        client_context(tls)  # so that a wrong file is an error now
+        options = {"connection_class": TlsConnection, "tls": tls}
     return Redis.from_url(
-        settings.url.get_secret_value(),
+        url,
+        **options,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=settings.timeout_seconds,
         socket_connect_timeout=settings.timeout_seconds,

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import aiomysql
 import click
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from pepi_stream.claims import ClaimStore, connect_redis
 from pepi_stream.claims.failures import redis_failure
@@ -67,6 +68,20 @@ async def redis_findings(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _redis(redis: Redis, store: ClaimStore) -> AsyncIterator[Finding]:
+    try:
+        async for finding in _redis_server(redis, store):
+            yield finding
+    except NoPermissionError as exc:  # a worker needs neither INFO nor TYPE
+        yield Finding(
+            "warn",
+            f"Redis answers, but its version, persistence and eviction stay unknown ({exc})",
+            "ACL SETUSER ... +info +type",
+        )
+    queued, claimed = await store.depth()
+    yield Finding("ok", f"queue {store.queue}: {queued} payloads, {claimed} open claims")
+
+
+async def _redis_server(redis: Redis, store: ClaimStore) -> AsyncIterator[Finding]:
     info: dict[str, Any] = await redis.info()
     version = tuple(int(n) for n in str(info["redis_version"]).split(".")[:2])
     if version < _REDIS_NEEDED:
@@ -104,8 +119,6 @@ async def _redis(redis: Redis, store: ClaimStore) -> AsyncIterator[Finding]:
                 f"key {key} is a {found.decode()}, not a {kind.decode()}",
                 "choose another source.queue, or remove the key",
             )
-    queued, claimed = await store.depth()
-    yield Finding("ok", f"queue {store.queue}: {queued} payloads, {claimed} open claims")
 
 
 async def mysql_findings(settings: Settings) -> AsyncIterator[Finding]:

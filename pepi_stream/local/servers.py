@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -25,6 +26,19 @@ from pepi_stream.local.process import ServerProcess
 _INSTALL_DB_SECONDS = 180.0
 
 
+@dataclass(frozen=True)
+class ServerTls:
+    """What a server needs to offer TLS on its TCP port: PEM files."""
+
+    certificate: Path
+    key: Path
+    ca: Path
+    """Who issues the certificates of clients."""
+    require_client_certificate: bool = False
+    """Whether Redis turns away a client without one. MariaDB asks for it account by account
+    (`REQUIRE X509`)."""
+
+
 class RedisServer(ServerProcess):
     """A Redis that keeps an append-only file and refuses writes rather than evict keys.
 
@@ -32,6 +46,7 @@ class RedisServer(ServerProcess):
         directory: Everything the server keeps; made, private to this user, when it is missing.
         appendfsync: When the append-only file reaches the disk: `everysec` can lose the last
             second if the machine fails (not if only Redis does), `always` loses nothing.
+        tls: Makes the TCP port one for TLS only; the Unix socket stays as it is.
         port: TCP port on 127.0.0.1; by default a free one.
         start_timeout: Seconds within which a started server must answer, loading its data included.
         stop_timeout: Seconds within which a stopped server must end; then it is killed.
@@ -44,6 +59,7 @@ class RedisServer(ServerProcess):
         directory: Path,
         *,
         appendfsync: Literal["always", "everysec", "no"] = "everysec",
+        tls: ServerTls | None = None,
         port: int | None = None,
         start_timeout: float = 60.0,
         stop_timeout: float = 30.0,
@@ -52,6 +68,7 @@ class RedisServer(ServerProcess):
             directory, port=port, start_timeout=start_timeout, stop_timeout=stop_timeout
         )
         self._appendfsync = appendfsync
+        self._tls = tls
 
     @property
     def url(self) -> str:
@@ -61,15 +78,15 @@ class RedisServer(ServerProcess):
     @property
     def tcp_url(self) -> str:
         """`REDIS_URL` over 127.0.0.1, without a password; raises `ServerStartError` like `port`."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis{'s' if self._tls else ''}://127.0.0.1:{self.port}/0"
 
     def _command(self) -> list[str]:
         options = {
+            **self._port_options(),
             "daemonize": "no",
             "dir": str(self.directory),
             "bind": "127.0.0.1",
             "protected-mode": "yes",
-            "port": str(self.port),
             "unixsocket": str(self.socket_path),
             "unixsocketperm": "700",
             "appendonly": "yes",
@@ -81,6 +98,18 @@ class RedisServer(ServerProcess):
             str(find_redis()),
             *(word for name, value in options.items() for word in (f"--{name}", value)),
         ]
+
+    def _port_options(self) -> dict[str, str]:
+        if self._tls is None:
+            return {"port": str(self.port)}
+        return {
+            "port": "0",
+            "tls-port": str(self.port),
+            "tls-cert-file": str(self._tls.certificate),
+            "tls-key-file": str(self._tls.key),
+            "tls-ca-cert-file": str(self._tls.ca),
+            "tls-auth-clients": "yes" if self._tls.require_client_certificate else "optional",
+        }
 
     def _answers(self, connection: socket.socket) -> bool:
         # While it loads its data Redis accepts connections and answers -LOADING.
@@ -100,6 +129,7 @@ class MariaDBServer(ServerProcess):
         also_grant: Further database name patterns (`%` and `_` are wildcards, `\` escapes them)
             on which `pepi` gets all privileges, for tests that make databases.
         options: Further options of the server, such as `--max-connections=20`.
+        tls: Lets clients of the TCP port and of the Unix socket ask for TLS.
         port: TCP port on 127.0.0.1; by default a free one.
         start_timeout: Seconds within which a started server must answer, recovery included.
         stop_timeout: Seconds within which a stopped server must end; then it is killed.
@@ -113,6 +143,7 @@ class MariaDBServer(ServerProcess):
         *,
         also_grant: Sequence[str] = (),
         options: Sequence[str] = (),
+        tls: ServerTls | None = None,
         port: int | None = None,
         start_timeout: float = 60.0,
         stop_timeout: float = 30.0,
@@ -122,6 +153,7 @@ class MariaDBServer(ServerProcess):
         )
         self._also_grant = tuple(also_grant)
         self._options = tuple(options)
+        self._tls = tls
         self._data = self.directory / "data"
         self._tmp = self.directory / "tmp"
         self._init_file = self.directory / "init.sql"
@@ -234,8 +266,18 @@ class MariaDBServer(ServerProcess):
             "--character-set-server=utf8mb4",
             "--max-allowed-packet=64M",
             "--innodb-flush-log-at-trx-commit=1",
+            *self._tls_options(),
             *_storage_options(),
             *self._options,
+        ]
+
+    def _tls_options(self) -> list[str]:
+        if self._tls is None:
+            return []
+        return [
+            f"--ssl-cert={self._tls.certificate}",
+            f"--ssl-key={self._tls.key}",
+            f"--ssl-ca={self._tls.ca}",
         ]
 
     def _answers(self, connection: socket.socket) -> bool:

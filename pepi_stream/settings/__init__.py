@@ -18,6 +18,7 @@ from pepi_stream.settings.models import (
     WindowSettings,
     WorkerSettings,
 )
+from pepi_stream.settings.tls import TlsFile, TlsSettings
 from pepi_stream.settings.urls import redact_url
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "Settings",
     "SinkSettings",
     "SourceSettings",
+    "TlsFile",
+    "TlsSettings",
     "WebSettings",
     "WindowSettings",
     "WorkerSettings",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +20,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pepi_stream.errors import ConfigError
-from pepi_stream.settings.urls import mysql_args, split_url
+from pepi_stream.settings.tls import TlsSettings
+from pepi_stream.settings.urls import mysql_args, redis_args
 
 SettingPath = tuple[str | int, ...]
 """The keys and indexes that lead to a setting, from the top."""
@@ -84,24 +84,26 @@ class RedisSettings(_Section):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: SecretStr) -> SecretStr:
-        parts = split_url(url.get_secret_value(), "redis", "rediss", "unix")
-        if parts.scheme == "unix" and not parts.path.strip("/"):
-            raise ValueError("should name a socket, as in unix:///run/redis.sock")
-        # Others could undo what the client relies on: bytes as replies, no retries of its own.
-        for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-            if name != "db" and not name.startswith("ssl_"):
-                raise ValueError("should have no parameter but ?db= and ?ssl_...=")
-        # redis-py silently takes database 0 for a path that is not a number.
-        if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]*)?", parts.path):
-            raise ValueError("should end in a database number, as in redis://localhost:6379/0")
+        redis_args(url.get_secret_value())
         return url
+
+    def connect_args(self) -> tuple[str, TlsSettings | None]:
+        """Return the URL without TLS parameters, its scheme redis or unix, and the TLS it asks for.
+
+        Raises:
+            ConfigError: The URL is not usable. Settings that were validated never raise it.
+        """
+        try:
+            return redis_args(self.url.get_secret_value())
+        except ValueError as error:
+            raise ConfigError(f"redis.url {error}") from None
 
 
 class DatabaseSettings(_Section):
     """The MySQL or MariaDB server that events end in."""
 
     url: SecretStr
-    """mysql://user:password@host:port/database address, or with ?unix_socket=."""
+    """mysql://user:password@host:port/database address; ?unix_socket= and ?ssl_...= for TLS."""
     timeout_seconds: Annotated[_Float, Field(gt=0, le=300)]
     """Seconds to wait for a connection."""
     lock_wait_seconds: Annotated[_Int, Field(ge=1, le=60)]
@@ -125,6 +127,17 @@ class DatabaseSettings(_Section):
             ConfigError: The URL is not usable, for example without a database name. Settings that
                 were validated never raise it.
         """
+        return self._connect_args()[0]
+
+    def tls(self) -> TlsSettings | None:
+        """Return what the URL asks of TLS; None for a connection without.
+
+        Raises:
+            ConfigError: As `connect_args`.
+        """
+        return self._connect_args()[1]
+
+    def _connect_args(self) -> tuple[dict[str, Any], TlsSettings | None]:
         try:
             return mysql_args(self.url.get_secret_value())
         except ValueError as error:

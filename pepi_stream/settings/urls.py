@@ -6,6 +6,14 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from pepi_stream.settings.tls import (
+    MYSQL_PARAMETERS,
+    PLAIN_VALUES,
+    TlsSettings,
+    mysql_tls,
+    redis_tls,
+)
+
 _NO_URL = "is not a URL; percent-encode special characters in the password (@ is %40, / is %2F)"
 
 
@@ -29,22 +37,54 @@ def split_url(url: str, *schemes: str) -> SplitResult:
     return parts
 
 
-def mysql_args(url: str) -> dict[str, Any]:
-    """Return host, port, user, password, db and unix_socket, as `aiomysql.connect` takes them.
+def redis_args(url: str) -> tuple[str, TlsSettings | None]:
+    """Return the URL of the server without its TLS parameters, and what these ask for.
+
+    The URL starts with redis:// where `url` has rediss://: who connects adds the TLS.
+
+    Raises:
+        ValueError: `url` is not a usable Redis URL. The message holds nothing of `url`.
+    """
+    parts = split_url(url, "redis", "rediss", "unix")
+    if parts.scheme == "unix" and not parts.path.strip("/"):
+        raise ValueError("should name a socket, as in unix:///run/redis.sock")
+    query = _query(parts)
+    # Others could undo what the client relies on: bytes as replies, no retries of its own.
+    if any(name != "db" and not name.startswith("ssl_") for name in query):
+        raise ValueError("should have no parameter but ?db= and, with rediss://, ?ssl_...=")
+    # redis-py silently takes database 0 for a path that is not a number.
+    if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]*)?", parts.path):
+        raise ValueError("should end in a database number, as in redis://localhost:6379/0")
+    if not re.fullmatch(r"[0-9]+", query.get("db", "0")):
+        raise ValueError("should have a number as ?db=")
+    tls = redis_tls(parts.scheme, query)
+    if tls is None:
+        return url, None
+    database = f"db={query['db']}" if "db" in query else ""
+    return parts._replace(scheme="redis", query=database).geturl(), tls
+
+
+def mysql_args(url: str) -> tuple[dict[str, Any], TlsSettings | None]:
+    """Return the arguments of a connection, and what the URL asks of TLS.
+
+    The arguments are host, port, user, password, db and unix_socket, as `aiomysql.connect` takes
+    them.
 
     Raises:
         ValueError: `url` is not a mysql:// URL that ends in one database name, or has a parameter
-            other than unix_socket. The message holds nothing of `url`.
+            other than unix_socket and those of TLS. The message holds nothing of `url`.
     """
     parts = split_url(url, "mysql")
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query = _query(parts)
     # Better refused than ignored: the next one along is ssl=true.
-    if query.keys() - {"unix_socket"}:
-        raise ValueError("should have no parameter but ?unix_socket=")
+    if query.keys() - {"unix_socket", *MYSQL_PARAMETERS}:
+        known = ", ".join(f"{name}=" for name in MYSQL_PARAMETERS)
+        raise ValueError(f"should have no parameter but ?unix_socket=, {known}")
+    tls = mysql_tls(query)
     database = unquote(parts.path.removeprefix("/"))
     if not database or "/" in parts.path[1:]:
         raise ValueError("should end in one database name, as in mysql://user@host:3306/pepi")
-    return {
+    args = {
         "host": unquote(parts.hostname or "localhost"),
         "port": parts.port or 3306,
         "user": None if parts.username is None else unquote(parts.username),
@@ -52,13 +92,27 @@ def mysql_args(url: str) -> dict[str, Any]:
         "db": database,
         "unix_socket": query.get("unix_socket") or None,
     }
+    return args, tls
+
+
+def _query(parts: SplitResult) -> dict[str, str]:
+    """Return the parameters by name; MySQL's own ssl-mode and the like are spelled ssl_mode."""
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name.startswith("ssl-"):
+            name = name.replace("-", "_")
+        if name in query:
+            raise ValueError("should not have the same parameter twice")
+        query[name] = value
+    return query
 
 
 def redact_url(url: str) -> str:
     """Return `url` fit to be shown: scheme, user, host, port and path, without any password.
 
-    Query values other than db and unix_socket are hidden as well. Where it is not certain which
-    part is the password (an unescaped @ or / in it, say), only the scheme is left.
+    Of the query, the database, the socket, the CA's path and the words that switch TLS are shown.
+    Where it is not certain which part is the password (an unescaped @ or / in it, say), only the
+    scheme is left.
     """
     scheme, mark, _ = url.partition("://")
     if not mark or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
@@ -72,6 +126,15 @@ def redact_url(url: str) -> str:
     user, at, host = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     items = parts.query.split("&") if parts.query else []
-    shown = [item if item.startswith(("db=", "unix_socket=")) else "***" for item in items]
+    shown = [item if _may_be_shown(item) else "***" for item in items]
     query = "?" + "&".join(shown) if shown else ""
     return f"{scheme}://{name}{colon}{'***' if colon else ''}{at}{host}{parts.path}{query}"
+
+
+def _may_be_shown(item: str) -> bool:
+    name, _, value = item.partition("=")
+    name = name.replace("-", "_")
+    if name in ("db", "unix_socket", "ssl_ca", "ssl_ca_certs"):
+        return True
+    words = ("ssl_mode", "ssl_cert_reqs", "ssl_check_hostname")
+    return name in words and value.lower() in PLAIN_VALUES

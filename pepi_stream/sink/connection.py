@@ -7,9 +7,11 @@ from typing import Any
 
 import aiomysql
 
-from pepi_stream.errors import PepiError, TransientError
+from pepi_stream.errors import FatalError, PepiError, TransientError
 from pepi_stream.settings import DatabaseSettings
 from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.sink.tls import GuardedConnection
+from pepi_stream.tls import client_context
 
 # Strict, so that a value that does not fit is an error and not a silent cut;
 # without NO_BACKSLASH_ESCAPES, on which the escaping rests; UTC, because that is what the
@@ -34,7 +36,9 @@ async def connect(settings: DatabaseSettings) -> aiomysql.Connection:
 
     Raises:
         TransientError: the server cannot be reached now.
-        FatalError: it refuses us: wrong password, no such database.
+        FatalError: it refuses us: wrong password, no such database; or we refuse it: no TLS, or
+            not the certificate that DATABASE_URL asks for.
+        ConfigError: a file that the URL names for TLS cannot be used.
     """
     return await _connect(settings, settings.connect_args())
 
@@ -45,16 +49,22 @@ async def connect_without_database(settings: DatabaseSettings) -> aiomysql.Conne
 
 
 async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql.Connection:
+    tls = settings.tls()
+    context = client_context(tls) if tls else None
+    # aiomysql encodes the password as Latin-1, and servers compare bytes of UTF-8.
+    password = args["password"].encode().decode("latin-1")
     try:
         async with asyncio.timeout(settings.timeout_seconds):
-            conn = await aiomysql.connect(
-                **args,
+            conn = GuardedConnection(
+                **args | {"password": password},
+                ssl=context,
                 charset="utf8mb4",
                 autocommit=True,  # transactions are opened with BEGIN
                 connect_timeout=settings.timeout_seconds,
                 program_name="pepi_stream",
             )
             try:
+                await conn._connect()  # what aiomysql.connect does
                 session = {"lock_wait": settings.lock_wait_seconds, "idle": settings.idle_seconds}
                 await conn.query(_SESSION.format(**session))
                 await conn.query(_ISOLATION)
@@ -67,6 +77,8 @@ async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql
 
 
 def _failure(exc: Exception, where: str) -> PepiError:
+    if isinstance(exc, FatalError):  # GuardedConnection's
+        return FatalError(f"connecting to {where}: {exc}")
     failure = mysql_failure(exc, f"connecting to {where}")
     if isinstance(failure, TransientError):
         return TransientError(f"{failure}; is MySQL up, and DATABASE_URL right?")

@@ -18,6 +18,7 @@ from pepi_stream.errors import (
     is_closed_transport,
     message_of,
 )
+from pepi_stream.tls import certificate_failure
 
 DUPLICATE_KEY: Final = 1062
 
@@ -83,15 +84,16 @@ _POISON: Final = frozenset(
 )
 _REMEDY: Final = {
     1044: "grant the user the database",
-    1045: "check user and password in DATABASE_URL",
+    1045: "check user and password in DATABASE_URL, and whether the server demands TLS (ssl_mode)",
     1049: "create the database, or correct its name in DATABASE_URL",
     1054: "a configured column is not in the table: run `faust -A pepi_stream migrate`, "
     "or correct sink.columns or windows",
-    1142: "grant the user SELECT, INSERT, UPDATE and DELETE",
-    1143: "grant the user SELECT, INSERT, UPDATE and DELETE",
+    1142: "grant the user what README.md lists under Security",
+    1143: "grant the user what README.md lists under Security",
     1146: "run `faust -A pepi_stream migrate`",
     1364: "the table has a column without default that sink.columns does not fill",
     1698: "check user and password in DATABASE_URL",
+    3159: "the server demands TLS: add ssl_mode=verify_identity to DATABASE_URL",
 }
 
 
@@ -105,6 +107,9 @@ def mysql_failure(exc: BaseException, doing: str) -> PepiError:
     Raises:
         BaseException: ``exc`` itself, when it is none of MySQL's.
     """
+    refused = certificate_failure(exc, url="DATABASE_URL", ca="ssl_ca", certificate="ssl_cert")
+    if refused:
+        return FatalError(f"{doing}: MySQL: {refused}")
     if isinstance(exc, (OSError, EOFError)) or is_closed_transport(exc):
         return TransientError(f"{doing}: MySQL: {message_of(exc)}")
     if isinstance(exc, UnicodeEncodeError):

@@ -38,7 +38,11 @@ async def _inspect(conn: aiomysql.Connection, table: str, columns: list[str]) ->
         f"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}'",
     )
     if not found:
-        return TableState(table, "does not exist", "run `faust -A pepi_stream migrate`")
+        return TableState(
+            table,
+            "does not exist",
+            "run `faust -A pepi_stream migrate`, or grant this user its privileges if it is there",
+        )
     engine = str(found[0][0])
     if engine.lower() != "innodb":
         return TableState(

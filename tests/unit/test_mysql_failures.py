@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 import pytest
 from pymysql import err
@@ -80,6 +81,9 @@ def test_the_reason_of_poison_is_mysqls_own_message() -> None:
         (FileNotFoundError(2, "no such socket"), TransientError),
         (asyncio.IncompleteReadError(b"", 4), TransientError),
         (TimeoutError(), TransientError),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), TransientError),
+        (ssl.SSLError(1, "wrong version number"), TransientError),
+        (ssl.SSLCertVerificationError(1, "certificate verify failed"), FatalError),
     ],
 )
 def test_what_has_no_known_number_goes_by_its_class(exc: Exception, kind: type[PepiError]) -> None:

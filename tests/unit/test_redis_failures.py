@@ -1,5 +1,7 @@
 """What redis-py raises, by kind: wait and try again, or stop and say what to do."""
 
+import ssl
+
 import pytest
 from redis import exceptions as redis_errors
 from redis._parsers.base import BaseParser
@@ -51,6 +53,7 @@ def test_an_answer_that_may_pass_is_transient(line: str) -> None:
         FileNotFoundError(2, "No such file or directory"),
         TimeoutError(),
         EOFError(),
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
     ],
     ids=lambda exc: type(exc).__name__,
 )
@@ -83,6 +86,19 @@ def test_the_message_says_what_was_being_done_and_what_redis_said() -> None:
     failure = redis_failure(redis_errors.ConnectionError("gone away"), "renewing leases")
 
     assert str(failure) == "renewing leases: gone away (is Redis up, and REDIS_URL right?)"
+
+
+def test_a_refused_certificate_is_fatal_also_behind_another_error() -> None:
+    try:
+        try:
+            raise ssl.SSLCertVerificationError(1, "certificate verify failed")
+        except OSError as exc:
+            # As redis-py does it.
+            raise redis_errors.ConnectionError(f"Error 1 connecting to h:1. {exc}.")  # noqa: B904
+    except redis_errors.ConnectionError as exc:
+        failure = redis_failure(exc, "claiming")
+    assert type(failure) is FatalError
+    assert "the server's certificate is refused" in str(failure)
 
 
 def test_an_error_without_a_text_is_named() -> None:

@@ -83,7 +83,7 @@ def test_any_password_survives_the_url(password: str) -> None:
 def test_no_secret_in_describe_or_repr() -> None:
     loaded = load_settings(
         {
-            "REDIS_URL": f"redis://:{SECRET}@h/0?ssl_keyfile={SECRET}",
+            "REDIS_URL": f"rediss://:{SECRET}@h/0?ssl_certfile=c.pem&ssl_keyfile={SECRET}",
             "DATABASE_URL": f"mysql://u:{SECRET}@h/d",
         }
     )
