@@ -19,6 +19,7 @@ from pepi_stream.errors import (
     message_of,
 )
 
+DUPLICATE_COLUMN: Final = 1060
 DUPLICATE_KEY: Final = 1062
 
 _TRANSIENT: Final = frozenset(
