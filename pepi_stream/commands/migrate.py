@@ -79,7 +79,7 @@ class migrate(PepiCommand):
             try:
                 await conn.query(_create_database(database).encode())
             except Exception as exc:
-                raise mysql_failure(exc, f"creating the database {database}") from exc
+                raise mysql_failure(exc, f"creating the database {database}", ddl=True) from exc
             finally:
                 conn.close()
         else:
@@ -114,7 +114,7 @@ async def _change(conn: aiomysql.Connection, statement: str, doing: str) -> None
     except Exception as exc:
         if isinstance(exc, MySQLError) and exc.args[0] == DUPLICATE_COLUMN:
             raise
-        failure = mysql_failure(exc, doing)
+        failure = mysql_failure(exc, doing, ddl=True)
         raise type(failure)(f"{failure}. The statement was: {statement}") from exc
 
 
