@@ -12,7 +12,6 @@ from pymysql.err import MySQLError
 from pepi_stream.commands.base import PepiCommand
 from pepi_stream.errors import FatalError, PepiError
 from pepi_stream.sink import Schema, connect, connect_without_database
-from pepi_stream.sink.connection import fetch
 from pepi_stream.sink.failures import DUPLICATE_COLUMN, mysql_failure
 from pepi_stream.sink.inspection import judge, look_at
 from pepi_stream.sink.schema import Table

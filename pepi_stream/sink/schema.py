@@ -150,7 +150,8 @@ class Schema:
 
     def definitions(self) -> list[Table]:
         """Return the tables, our own first."""
-        events = Table(self.table, [TableColumn(c.name, c.sql_type) for c in self.columns], "events")
+        columns = [TableColumn(c.name, c.sql_type) for c in self.columns]
+        events = Table(self.table, columns, "events")
         return [_LEDGER_TABLE, _DEAD_LETTERS_TABLE, events, *map(_window_table, self.windows)]
 
     def tables(self) -> dict[str, list[str]]:
