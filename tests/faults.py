@@ -165,7 +165,6 @@ def _enter_newer_claim(stage: Stage) -> None:
     stage.pushed += 1
 
 
-_GRANT = "grant the user SELECT, INSERT, UPDATE and DELETE"
 _MIGRATE = "run `faust -A pepi_stream migrate`"
 _NO_REDIS_LOGIN = _redis("CONFIG", "SET", "requirepass", "another")
 
@@ -183,7 +182,7 @@ FATAL_MYSQL = {
     "no INSERT": Fatal(
         _all(_admin("REVOKE INSERT ON `{db}`.* FROM " + USER), _kill),
         _admin("GRANT {grants} TO " + USER),
-        [" claims: MySQL error 1142: INSERT command denied", "`pepi_claim`", _GRANT],
+        [" claims: MySQL error 1142: INSERT command denied", "`pepi_claim`", "; grant the user "],
     ),
     "no such table": Fatal(
         _sql("RENAME TABLE pepi_event TO hidden"),

@@ -53,6 +53,7 @@ _TRANSIENT: Final = frozenset(
         1317,  # query was interrupted
         1412,  # the table's definition has changed (a `migrate` beside us)
         1836,  # read-only mode
+        1467,  # no AUTO_INCREMENT value: none is left, or a lock on them timed out
         1792,  # read-only transaction
         1927,  # connection was killed
         1969,  # max_statement_time exceeded
@@ -101,9 +102,6 @@ _POISON: Final = frozenset(
     }
 )
 _ACCOUNT: Final = "check user and password in DATABASE_URL"
-_GRANT: Final = (
-    "grant the user SELECT, INSERT, UPDATE and DELETE (and for `migrate`, CREATE and ALTER)"
-)
 _PLUGIN: Final = "give the user an authentication plugin that aiomysql knows (ALTER USER)"
 _TRIGGER: Final = "mend the view, or the trigger on the table, that refers to it"
 _VARIABLE: Final = "the server does not let a session of this user have the settings that we need"
@@ -118,8 +116,8 @@ _REMEDY: Final = {
     "or correct sink.columns or windows",
     1115: "MySQL 8 or MariaDB 10.6 and later is needed",
     1130: "let the user in from this host (CREATE USER ...@host), or correct DATABASE_URL",
-    1142: _GRANT,
-    1143: _GRANT,
+    1142: "grant the user SELECT, INSERT, UPDATE and DELETE",
+    1143: "grant the user SELECT, INSERT, UPDATE and DELETE",
     1146: "run `faust -A pepi_stream migrate`",
     1193: _VARIABLE,
     1227: _VARIABLE,
@@ -137,7 +135,6 @@ _REMEDY: Final = {
     1423: "the table has a column without default that sink.columns does not fill",
     1442: _TRIGGER,
     1449: _TRIGGER,
-    1467: "the numbers of an AUTO_INCREMENT column are used up: give it a larger type",
     1471: _VIEW,
     1524: "give the user an authentication plugin that the server has (ALTER USER)",
     1665: "the sink's transactions are READ COMMITTED: SET GLOBAL binlog_format = 'ROW'",
