@@ -93,6 +93,7 @@ def test_what_no_table_can_have_is_a_wrong_setting(environ: dict[str, str]) -> N
 )
 def test_which_columns_a_table_in_use_can_be_given(definition: str, addable: bool) -> None:
     assert TableColumn("a", definition).addable is addable
+    assert not TableColumn("a", definition, dimension=True).addable
 
 
 def test_which_of_our_own_columns_a_table_in_use_can_be_given() -> None:
