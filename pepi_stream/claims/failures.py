@@ -52,8 +52,10 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
     # A refused login arrives as a ConnectionError, with what Redis said as its cause.
     if isinstance(exc, _FATAL) or isinstance(exc.__cause__, _FATAL):
         return FatalError(f"{detail}. Check user and password in REDIS_URL, and its ACL")
+    if isinstance(exc, _TRANSIENT):
+        return TransientError(detail)
     if isinstance(exc, redis_errors.ResponseError):
-        if isinstance(exc, _TRANSIENT) or _TRANSIENT_REPLIES.search(str(exc)):
+        if _TRANSIENT_REPLIES.search(str(exc)):
             return TransientError(detail)
         if "WRONGTYPE" in str(exc):
             return FatalError(f"{detail}. The queue's name is used for another kind of key")

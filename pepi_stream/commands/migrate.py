@@ -1,28 +1,38 @@
-"""``migrate``: create the tables that are missing."""
+"""``migrate``: create the tables that are missing, and the columns that our own tables lack."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import aiomysql
 import click
 from faust.cli import option
+from pymysql.err import MySQLError
 
 from pepi_stream.commands.base import PepiCommand
-from pepi_stream.errors import FatalError
+from pepi_stream.errors import FatalError, PepiError
 from pepi_stream.sink import Schema, connect, connect_without_database
-from pepi_stream.sink.connection import fetch
-from pepi_stream.sink.failures import mysql_failure
-from pepi_stream.sink.inspection import inspect_tables
+from pepi_stream.sink.failures import DUPLICATE_COLUMN, mysql_failure
+from pepi_stream.sink.inspection import judge, look_at
+from pepi_stream.sink.schema import Table
 
 _OPTIONS: list[Any] = [
-    option("--dry-run", is_flag=True, help="Print the statements and do nothing."),
+    option(
+        "--dry-run",
+        is_flag=True,
+        help="Print the statements that create tables, and do nothing. Which columns are added "
+        "(ALTER TABLE) depends on the database, and is not in there.",
+    ),
 ]
 
 
 class migrate(PepiCommand):
-    """Create the database and the tables that are missing; change none that exist.
+    """Create the database and the tables that are missing, and bring older tables up to date.
 
-    Safe to run again and again, and beside running workers.
+    A column is added to tables that this command made (their COMMENT begins with
+    'pepi_stream:'), if it may be NULL or has a DEFAULT; no other table is changed, and nothing is
+    ever dropped. Safe to run again and again, several at once, and beside running workers of
+    this version or an older one.
     """
 
     options = _OPTIONS
@@ -37,20 +47,26 @@ class migrate(PepiCommand):
             return 0
         await self._ensure_database(database)
         conn = await connect(self.settings.database)
+        problems: list[str] = []
         try:
-            before = {row[0] for row in await fetch(conn, "SHOW TABLES")}
-            for statement in schema.ddl():
-                await conn.query(statement.encode())
-            async for table, problem, remedy in inspect_tables(conn, schema):
+            # A table that a long transaction uses would keep us waiting, and the workers behind us.
+            seconds = self.settings.database.lock_wait_seconds
+            await conn.query(f"SET SESSION lock_wait_timeout = {seconds}")
+            for table in schema.definitions():
+                done = await _bring_up_to_date(conn, table)
+                _, problem, remedy = judge(table, await look_at(conn, table.name))
                 if problem:
-                    raise FatalError(f"table {table} {problem}; {remedy}")
-                click.echo(f"{table}: {'there already' if table in before else 'created'}")
-        except FatalError:
+                    problems.append(f"table {table.name} {problem}; {remedy}")
+                else:
+                    click.echo(f"{table.name}: {done}")
+        except PepiError:
             raise
         except Exception as exc:
-            raise mysql_failure(exc, f"creating the tables in {database}") from exc
+            raise mysql_failure(exc, f"looking at the tables in {database}") from exc
         finally:
             conn.close()
+        if problems:
+            raise FatalError("\n".join(problems))
         return 0
 
     async def _ensure_database(self, database: str) -> None:
@@ -62,11 +78,43 @@ class migrate(PepiCommand):
             try:
                 await conn.query(_create_database(database).encode())
             except Exception as exc:
-                raise mysql_failure(exc, f"creating the database {database}") from exc
+                raise mysql_failure(exc, f"creating the database {database}", ddl=True) from exc
             finally:
                 conn.close()
         else:
             conn.close()
+
+
+async def _bring_up_to_date(conn: aiomysql.Connection, table: Table) -> str:
+    """Create the table, or add the columns that it lacks and may be given; say what was done."""
+    found = await look_at(conn, table.name)
+    if found is None:
+        await _change(conn, table.create(), f"creating the table {table.name}")
+        return "created"
+    added: list[str] = []
+    while found.ours and (columns := [c for c in found.missing(table) if c.addable]):
+        statement = table.add(columns)
+        try:
+            await _change(conn, statement, f"upgrading the table {table.name}")
+        except aiomysql.MySQLError as exc:
+            if exc.args[0] != DUPLICATE_COLUMN:
+                raise
+            # Another `migrate` was faster with one of them; what is still missing is next.
+        else:
+            added = [c.name for c in columns]
+        found = await look_at(conn, table.name) or found
+    return f"upgraded: added {', '.join(added)}" if added else "there already"
+
+
+async def _change(conn: aiomysql.Connection, statement: str, doing: str) -> None:
+    """Run a DDL statement; raise what keeps it from running, with the statement to run by hand."""
+    try:
+        await conn.query(statement.encode())
+    except Exception as exc:
+        if isinstance(exc, MySQLError) and exc.args[0] == DUPLICATE_COLUMN:
+            raise
+        failure = mysql_failure(exc, doing, ddl=True)
+        raise type(failure)(f"{failure}. The statement was: {statement}") from exc
 
 
 def _name(database: str) -> str:

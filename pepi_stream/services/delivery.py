@@ -184,7 +184,8 @@ class Delivery(Service):
     def _fail(self, exc: BaseException) -> None:
         if isinstance(exc, PepiError):
             failure = exc
-            logger.critical("%s", exc)
+            if self._failure is None:  # the others fail of the same: one line is enough
+                logger.critical("%s", exc)
         else:
             failure = PepiError(f"a bug in pepi_stream or an extension: {exc!r}")
             logger.critical("%s", failure, exc_info=exc)

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import aiomysql
 
 from pepi_stream.sink.connection import fetch
-from pepi_stream.sink.schema import Schema
+from pepi_stream.sink.schema import MADE_BY, Schema, Table, TableColumn
+
+_MIGRATE = "run `faust -A pepi_stream migrate`"
 
 
 class TableState(NamedTuple):
@@ -25,47 +27,108 @@ class TableState(NamedTuple):
     remedy: str = ""
 
 
+class Found(NamedTuple):
+    """A table as it is in the database.
+
+    Attributes:
+        engine: its storage engine.
+        comment: its COMMENT.
+        columns: names in lower case, as MySQL compares them.
+        unfilled: names of the columns that every INSERT has to fill.
+    """
+
+    engine: str
+    comment: str
+    columns: set[str]
+    unfilled: list[str]
+
+    @property
+    def ours(self) -> bool:
+        """Whether ``migrate`` made it, and so may change it."""
+        return self.comment.startswith(MADE_BY)
+
+    def missing(self, table: Table) -> list[TableColumn]:
+        """Return the columns of ``table`` that it lacks."""
+        return [c for c in table.columns if c.name.lower() not in self.columns]
+
+
 async def inspect_tables(conn: aiomysql.Connection, schema: Schema) -> AsyncIterator[TableState]:
     """Yield the state of every table of the schema."""
-    for table, columns in schema.tables().items():
-        yield await _inspect(conn, table, columns)
+    for table in schema.definitions():
+        yield judge(table, await look_at(conn, table.name))
 
 
-async def _inspect(conn: aiomysql.Connection, table: str, columns: list[str]) -> TableState:
+async def look_at(conn: aiomysql.Connection, name: str) -> Found | None:
+    """Return what is known of a table; None when there is no such table."""
+    where = f"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{name}'"
     found = await fetch(
-        conn,
-        "SELECT ENGINE FROM information_schema.TABLES "
-        f"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}'",
+        conn, f"SELECT ENGINE, TABLE_COMMENT FROM information_schema.TABLES {where}"
     )
     if not found:
-        return TableState(
-            table,
-            "does not exist",
-            "run `faust -A pepi_stream migrate`, or grant this user its privileges if it is there",
-        )
-    engine = str(found[0][0])
-    if engine.lower() != "innodb":
-        return TableState(
-            table, f"is {engine}, which has no transactions", f"ALTER TABLE {table} ENGINE=InnoDB"
-        )
+        return None
     described = await fetch(
         conn,
         "SELECT COLUMN_NAME, IS_NULLABLE = 'NO' AND COLUMN_DEFAULT IS NULL AND EXTRA = '' "
-        "AND COALESCE(GENERATION_EXPRESSION, '') = '' FROM information_schema.COLUMNS "
-        f"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}'",
+        "AND COALESCE(GENERATION_EXPRESSION, '') = '' "
+        f"FROM information_schema.COLUMNS {where}",
     )
-    there = {str(name).lower() for name, _ in described}
-    if missing := [name for name in columns if name.lower() not in there]:
+    engine, comment = found[0]
+    return Found(
+        str(engine),
+        str(comment),
+        {str(column).lower() for column, _ in described},
+        [str(column) for column, must in described if must],
+    )
+
+
+def judge(table: Table, found: Found | None) -> TableState:
+    """Say whether the sink can write to the table that was found."""
+    name = table.name
+    if found is None:
         return TableState(
-            table,
-            f"has no column {', '.join(missing)}",
-            "ALTER it, or name the columns that it has in sink.columns or windows",
+            name,
+            "does not exist",
+            f"{_MIGRATE}, or grant this user its privileges if it is there",
         )
-    ours = {name.lower() for name in columns}
-    if unfilled := [str(n) for n, must in described if must and str(n).lower() not in ours]:
+    if found.engine.lower() != "innodb":
         return TableState(
-            table,
+            name,
+            f"is {found.engine}, which has no transactions",
+            f"ALTER TABLE {name} ENGINE=InnoDB",
+        )
+    if missing := found.missing(table):
+        return TableState(
+            name,
+            f"has no column {', '.join(c.name for c in missing)}",
+            _remedy(table, found, missing),
+        )
+    ours = {column.name.lower() for column in table.columns}
+    if unfilled := [column for column in found.unfilled if column.lower() not in ours]:
+        return TableState(
+            name,
             f"has a column without default that nothing fills: {', '.join(unfilled)}",
             "give it a default, add it to sink.columns, or use another table or database",
         )
-    return TableState(table)
+    return TableState(name)
+
+
+def _remedy(table: Table, found: Found, missing: list[TableColumn]) -> str:
+    """Say how the table gets its missing columns: from ``migrate``, or from a person."""
+    alter = table.add(missing)
+    if not found.ours:
+        return (
+            "pepi_stream did not make this table, so `migrate` does not change it: run "
+            f"{alter}; or name the columns that it has in sink.columns or windows"
+        )
+    if any(column.dimension for column in missing):
+        return (
+            "its counts are by other columns, and stay so: give the window with the new `by` "
+            "another name in windows"
+        )
+    if not all(column.addable for column in missing):
+        return (
+            "`migrate` adds no key, and no NOT NULL without DEFAULT (it would fill old rows with "
+            f"values that nobody meant): stop the workers and run {alter}; or name the columns "
+            "that it has in sink.columns"
+        )
+    return f"{_MIGRATE}, or name the columns that it has in sink.columns"

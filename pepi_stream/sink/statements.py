@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from pepi_stream.claims.claim import Claim
+from pepi_stream.claims.protocol import PROTOCOL
 from pepi_stream.events import DeadLetter, WindowKey
 from pepi_stream.sink.literals import quote, quote_bytes
 from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
 from pepi_stream.windows import Window
 
-_LEDGER_HEAD = f"INSERT INTO `{LEDGER}` (`claim_id`, `payloads`, `digest`) VALUES "
+_LEDGER_HEAD = f"INSERT INTO `{LEDGER}` (`claim_id`, `payloads`, `digest`, `version`) VALUES "
 _DEAD_HEAD = (
     f"INSERT INTO `{DEAD_LETTERS}` "
     "(`claim_id`, `position`, `element`, `part`, `reason`, `format`, `payload`) VALUES "
@@ -23,17 +24,22 @@ PACKET_RESERVE = 4096
 
 
 def insert_ledger(claims: Iterable[Claim]) -> bytes:
-    """Return the INSERT of claims into the ledger."""
+    """Return the INSERT of claims into the ledger, under this release's protocol version."""
     return (
         _LEDGER_HEAD
-        + ",".join(f"(X'{c.key.hex()}',{len(c.payloads)},X'{c.digest.hex()}')" for c in claims)
+        + ",".join(
+            f"(X'{c.key.hex()}',{len(c.payloads)},X'{c.digest.hex()}',{PROTOCOL})" for c in claims
+        )
     ).encode()
 
 
 def select_ledger(claims: Iterable[Claim]) -> str:
-    """Return the query for (claim_id, payloads, digest) of those claims that are known."""
+    """Return the query for (claim_id, payloads, digest, version) of those claims it knows."""
     ids = ",".join(f"X'{c.key.hex()}'" for c in claims)
-    return f"SELECT `claim_id`, `payloads`, `digest` FROM `{LEDGER}` WHERE `claim_id` IN ({ids})"
+    return (
+        f"SELECT `claim_id`, `payloads`, `digest`, `version` FROM `{LEDGER}` "
+        f"WHERE `claim_id` IN ({ids})"
+    )
 
 
 def prune_ledger(before: bytes, days: int, limit: int) -> bytes:

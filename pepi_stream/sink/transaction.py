@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import aiomysql
 
 from pepi_stream.claims.claim import Claim
+from pepi_stream.claims.protocol import KNOWN_PROTOCOLS
 from pepi_stream.errors import FatalError, PepiError, PoisonError, TransientError
 from pepi_stream.events import Batch, WindowKey
 from pepi_stream.outcome import Outcome
@@ -144,8 +145,20 @@ class Transaction:
         return fresh, repeated, conflicts
 
     async def _known(self, claims: Sequence[Claim]) -> _Known:
+        """Return what the ledger has of these claims.
+
+        Raises:
+            FatalError: an entry is of a protocol version whose digest we cannot compute. Whether
+                it is of these payloads is unknown: to drop them could lose, to write them could
+                count twice.
+        """
         rows = await fetch(self.conn, statements.select_ledger(claims))
-        return {key: (payloads, digest) for key, payloads, digest in rows}
+        if unknown := {version for *_, version in rows} - KNOWN_PROTOCOLS:
+            raise FatalError(
+                "the ledger has entries of a newer pepi_stream "
+                f"(version {max(unknown)}); upgrade this worker"
+            )
+        return {key: (payloads, digest) for key, payloads, digest, _ in rows}
 
     async def _insert(self, rows: Sequence[str], first: int, refused: dict[int, str]) -> None:
         """Insert rows; put those that the server refuses into ``refused`` by index.

@@ -1,4 +1,7 @@
-"""What a worker does with wrong settings and unfit servers: one clear line, the right exit code."""
+"""What a worker does with wrong settings and unfit servers: one clear line, the right exit code.
+
+More of what ends a worker, at start and later, is in test_error_kinds.py.
+"""
 
 from __future__ import annotations
 
@@ -58,24 +61,6 @@ def test_missing_tables_are_fatal_and_name_the_remedy(flow: Flow) -> None:
     assert "faust -A pepi_stream migrate" in lines[0]
 
 
-def test_a_missing_column_is_fatal(flow: Flow) -> None:
-    flow.migrate()
-    flow.sql("ALTER TABLE pepi_event DROP COLUMN campaign")
-    code, lines = start_and_fail(flow)
-    assert code == 70
-    assert "campaign" in lines[0]
-    assert "sink.columns" in lines[0]
-
-
-def test_a_wrong_database_password_is_fatal(flow: Flow, database_url: str) -> None:
-    user, _, place = database_url.removeprefix("mysql://").rpartition("@")
-    name = user.partition(":")[0]
-    flow.env["DATABASE_URL"] = f"mysql://{name}:{PASSWORD}@{place}"
-    code, lines = start_and_fail(flow)
-    assert code == 70
-    assert "check user and password in DATABASE_URL" in lines[0]
-
-
 def test_a_wrong_redis_password_is_fatal(flow: Flow) -> None:
     flow.migrate()
     flow.redis.config_set("requirepass", "right")
@@ -87,15 +72,6 @@ def test_a_wrong_redis_password_is_fatal(flow: Flow) -> None:
         flow.redis.config_set("requirepass", "")
     assert code == 70
     assert "REDIS_URL" in lines[0]
-
-
-def test_a_queue_of_another_type_is_fatal(flow: Flow) -> None:
-    flow.migrate()
-    flow.redis.set("pepi_queue", "a string")
-    code, lines = start_and_fail(flow)
-    assert code == 70
-    assert "another kind of key" in lines[0]
-    assert flow.redis.get("pepi_queue") == b"a string"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from pepi_stream.claims.protocol import PROTOCOL
 from pepi_stream.errors import FatalError
 from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.settings import load_settings
@@ -40,11 +41,10 @@ async def test_rows_windows_ledger_and_dead_letters_commit_together(db: Database
     assert outcome.counts == flush.batch.counts
     assert await db.ids() == ["1", "2", "3"]
     assert await db.dead() == [(1, None, b"not json", "not JSON: invalid character (byte 4)")]
-    [(claim_id, payloads, digest)] = await db.query(
-        "SELECT claim_id, payloads, digest FROM pepi_claim"
-    )
     claim = flush.batch.claim
-    assert (claim_id, payloads, digest) == (claim.key, 4, claim.digest)
+    assert await db.query("SELECT claim_id, payloads, digest, version FROM pepi_claim") == [
+        (claim.key, 4, claim.digest, PROTOCOL)
+    ]
     # The ledger comes first; the hot window rows are locked last and briefest.
     assert [sql.split(b"(")[0].strip() for sql in statements.sent] == [
         b"BEGIN",
@@ -123,6 +123,32 @@ async def test_the_same_id_with_other_payloads_is_a_conflict_and_writes_nothing(
         assert (outcome.repeated, outcome.rows, outcome.dead) == ([], 1, 0)
     assert await db.ids() == ["1", "100", "101", "102", "2"]
     assert await db.dead() == []
+
+
+@pytest.mark.parametrize("digest", ["as it was", "of another version"])
+async def test_an_entry_of_a_newer_version_is_neither_dropped_nor_counted_twice(
+    db: Database, digest: str
+) -> None:
+    transaction = await db.transaction()
+    known, fresh = db.rendered(events(2)), db.rendered(events(3, first=10))
+    await transaction.write([known])
+    await db.query("UPDATE pepi_claim SET version = 2")
+    if digest != "as it was":
+        await db.query("UPDATE pepi_claim SET digest = X'00112233445566778899AABBCCDDEEFF'")
+    with pytest.raises(
+        FatalError,
+        match=r"the ledger has entries of a newer pepi_stream \(version 2\); upgrade this worker",
+    ):
+        await transaction.write([fresh, known])
+    assert await db.ids() == ["1", "2"]  # and nothing of the claim beside it, which can wait
+    assert (await transaction.write([fresh])).rows == 3
+
+
+async def test_entries_of_other_versions_do_not_matter_to_other_claims(db: Database) -> None:
+    transaction = await db.transaction()
+    await transaction.write([db.rendered(events(2))])
+    await db.query("UPDATE pepi_claim SET version = 255")
+    assert (await transaction.write([db.rendered(events(2, first=10))])).rows == 2
 
 
 async def test_a_mixed_flush_takes_each_claim_as_it_is(db: Database) -> None:

@@ -25,15 +25,20 @@ def raised(number: int, message: str = "what the server said") -> err.MySQLError
 
 KINDS = {
     TransientError: [
-        *(1020, 1021, 1030, 1040, 1041, 1053, 1114, 1180, 1203, 1205, 1206, 1213, 1226, 1290),
-        *(1317, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 3024, 3100, 3101, 3168),
-        4031,
+        *(1020, 1021, 1030, 1036, 1037, 1038, 1040, 1041, 1047, 1053, 1114, 1129, 1135, 1158),
+        *(1159, 1160, 1161, 1180, 1184, 1203, 1205, 1206, 1213, 1226, 1290, 1297, 1317, 1412),
+        *(1467, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 3024, 3100, 3101, 3168, 4031),
     ],
     PoisonError: [
-        *(1048, 1062, 1118, 1153, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1451, 1452),
-        *(1526, 1569, 1586, 1644, 1690, 1748, 3140, 3819, 4025),
+        *(1048, 1062, 1118, 1153, 1264, 1265, 1292, 1300, 1365, 1366, 1367, 1406, 1411, 1416),
+        *(1451, 1452, 1526, 1569, 1586, 1644, 1690, 1748, 1918, 1977, 3140, 3819, 3854, 4025),
     ],
-    FatalError: [1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1364, 1698],
+    FatalError: [
+        *(167, 1044, 1045, 1046, 1049, 1054, 1064, 1115, 1130, 1142, 1143, 1146, 1193, 1227),
+        *(1229, 1231, 1238, 1251, 1275, 1288, 1305, 1348, 1356, 1364, 1370, 1423, 1442, 1449),
+        *(1471, 1524, 1665, 1698, 1785, 1820, 1862, 1906, 1932, 2059, 3098, 3105, 3118),
+        *(3159, 3750, 3955, 4150, 4151),
+    ],
 }
 
 
@@ -49,6 +54,7 @@ def test_each_number_has_its_kind(number: int, kind: type[PepiError]) -> None:
 def test_no_number_is_of_two_kinds_and_every_one_is_tested() -> None:
     assert failures._TRANSIENT.symmetric_difference(KINDS[TransientError]) == set()
     assert failures._POISON.symmetric_difference(KINDS[PoisonError]) == set()
+    assert failures._REMEDY.keys() <= set(KINDS[FatalError])
     assert not failures._TRANSIENT & failures._POISON
     assert not (failures._TRANSIENT | failures._POISON) & failures._REMEDY.keys()
 
@@ -56,6 +62,16 @@ def test_no_number_is_of_two_kinds_and_every_one_is_tested() -> None:
 @pytest.mark.parametrize("number", sorted(failures._REMEDY))
 def test_a_fatal_error_says_what_to_do(number: int) -> None:
     assert str(mysql_failure(raised(number), "x")).endswith("; " + failures._REMEDY[number])
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(1205, TransientError), (1067, FatalError), (1118, FatalError), (1142, FatalError)],
+)
+def test_a_refused_ddl_statement_is_no_poison_and_not_worth_a_retry(
+    number: int, kind: type[PepiError]
+) -> None:
+    assert type(mysql_failure(raised(number), "creating a table", ddl=True)) is kind
 
 
 def test_the_reason_of_poison_is_mysqls_own_message() -> None:

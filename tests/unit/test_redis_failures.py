@@ -43,6 +43,12 @@ def test_an_answer_that_may_pass_is_transient(line: str) -> None:
     assert kind(answered(line)) is TransientError
 
 
+def test_a_redis_that_answers_is_not_taken_for_one_that_is_away() -> None:
+    failure = redis_failure(answered("LOADING Redis is loading the dataset"), "claiming")
+
+    assert str(failure) == "claiming: Redis says: Redis is loading the dataset"
+
+
 @pytest.mark.parametrize(
     "exc",
     [

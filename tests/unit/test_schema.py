@@ -9,6 +9,8 @@ import pytest
 from pepi_stream.errors import ConfigError
 from pepi_stream.settings import load_settings
 from pepi_stream.sink import Schema
+from pepi_stream.sink.inspection import Found, judge
+from pepi_stream.sink.schema import Table, TableColumn
 
 
 def schema(**environ: str) -> Schema:
@@ -69,3 +71,95 @@ def test_a_window_by_nothing_has_a_table_too() -> None:
 def test_what_no_table_can_have_is_a_wrong_setting(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         schema(**environ)
+
+
+@pytest.mark.parametrize(
+    ("definition", "addable"),
+    [
+        ("VARCHAR(9)", True),
+        ("VARCHAR(9) NULL", True),
+        ("TINYINT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'of the key'", True),
+        ("datetime(3) not null default current_timestamp(3)", True),
+        ("INT AS (a + 1) STORED", True),
+        ("VARCHAR(9) COMMENT 'it''s NOT NULL, \\' and a KEY'", True),
+        ('TEXT COMMENT "never NOT NULL"', True),
+        ("VARCHAR(9) NOT NULL", False),
+        ("varchar(9) not  null", False),
+        ("VARCHAR(9) NOT NULL COMMENT 'no DEFAULT'", False),
+        ("BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY", False),
+        ("INT NULL UNIQUE", False),
+        ("SERIAL DEFAULT VALUE", False),
+    ],
+)
+def test_which_columns_a_table_in_use_can_be_given(definition: str, addable: bool) -> None:
+    assert TableColumn("a", definition).addable is addable
+    assert not TableColumn("a", definition, dimension=True).addable
+
+
+def test_which_of_our_own_columns_a_table_in_use_can_be_given() -> None:
+    definitions = schema(PEPI_SINK__COLUMNS='["seq", "id", "event_name", "url"]').definitions()
+    assert {t.name: [c.name for c in t.columns if c.addable] for t in definitions} == {
+        "pepi_claim": ["committed_at", "version"],
+        "pepi_dead_letter": ["element", "part", "created_at"],
+        "pepi_event": ["id", "url"],
+        "pepi_window_minute": [],  # with another dimension its counts would be of something else
+        "pepi_window_hour": [],
+    }
+
+
+def test_what_a_worker_of_0_1_0_does_not_fill_in_has_the_version_that_it_writes() -> None:
+    [version] = [c for c in schema().definitions()[0].columns if c.name == "version"]
+    assert "NOT NULL DEFAULT 1 " in version.definition
+
+
+TABLE = Table("mine", [TableColumn("a", "INT"), TableColumn("B", "TEXT")], "events")
+OURS = "pepi_stream: events"
+
+
+def found(*columns: str, comment: str = OURS, engine: str = "InnoDB") -> Found:
+    return Found(engine, comment, set(columns), [])
+
+
+def test_missing_columns_are_added_in_one_statement() -> None:
+    assert TABLE.add(TABLE.columns) == "ALTER TABLE `mine` ADD COLUMN `a` INT, ADD COLUMN `B` TEXT"
+    assert found("b").missing(TABLE) == [TABLE.columns[0]]
+    assert found("a", "b").missing(TABLE) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "there", "problem", "remedy"),
+    [
+        (TABLE, None, "does not exist", "run `faust -A pepi_stream migrate`"),
+        (TABLE, found("a", "b"), None, ""),
+        (TABLE, found("a", "b", engine="Aria"), "is Aria", "ENGINE=InnoDB"),
+        (TABLE, found("a"), "has no column B", "run `faust -A pepi_stream migrate`, or name"),
+        (TABLE, found(), "has no column a, B", "run `faust -A pepi_stream migrate`, or name"),
+        (
+            TABLE,
+            found("a", comment="the shop's"),
+            "has no column B",
+            "did not make this table, so `migrate` does not change it: run "
+            "ALTER TABLE `mine` ADD COLUMN `B` TEXT;",
+        ),
+        (
+            TABLE._replace(columns=[TableColumn("c", "INT NOT NULL")]),
+            found("a"),
+            "has no column c",
+            "stop the workers and run ALTER TABLE `mine` ADD COLUMN `c` INT NOT NULL;",
+        ),
+        (
+            TABLE._replace(columns=[TableColumn("c", "INT NULL", dimension=True)]),
+            found("a"),
+            "has no column c",
+            "another name in windows",
+        ),
+    ],
+)
+def test_what_a_table_lacks_and_how_it_gets_it(
+    table: Table, there: Found | None, problem: str | None, remedy: str
+) -> None:
+    state = judge(table, there)
+    assert state.table == "mine"
+    assert (state.problem or "").startswith(problem or "")
+    assert (state.problem is None) == (problem is None)
+    assert remedy in state.remedy

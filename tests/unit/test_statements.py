@@ -28,14 +28,14 @@ def letter(payload: bytes, position: int = 0, element: int | None = None) -> Dea
     return DeadLetter(position, element, payload, "it's bad")
 
 
-def test_the_ledger_takes_id_count_and_digest() -> None:
+def test_the_ledger_takes_id_count_digest_and_version() -> None:
     one, two = claim(3), claim(1, new_claim_id(5))
     assert statements.insert_ledger([one, two]).decode() == (
-        "INSERT INTO `pepi_claim` (`claim_id`, `payloads`, `digest`) VALUES "
-        f"(X'{HEX}',3,X'{one.digest.hex()}'),(X'{two.key.hex()}',1,X'{two.digest.hex()}')"
+        "INSERT INTO `pepi_claim` (`claim_id`, `payloads`, `digest`, `version`) VALUES "
+        f"(X'{HEX}',3,X'{one.digest.hex()}',1),(X'{two.key.hex()}',1,X'{two.digest.hex()}',1)"
     )
     assert statements.select_ledger([one, two]) == (
-        "SELECT `claim_id`, `payloads`, `digest` FROM `pepi_claim` "
+        "SELECT `claim_id`, `payloads`, `digest`, `version` FROM `pepi_claim` "
         f"WHERE `claim_id` IN (X'{HEX}',X'{two.key.hex()}')"
     )
 
