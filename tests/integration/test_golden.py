@@ -66,6 +66,8 @@ def test_a_worker_finishes_what_0_1_0_left(flow: Flow) -> None:
         'l`été "chaud"  2023-11-14 23:13:20.000',
         "golden-7  sent  gil@gmail.com  gmail.com  Google  spring  2023-11-14 22:13:41.000",
         "golden-8  sent  hal@gmail.com  gmail.com  Google  spring  2023-11-14 22:13:42.000",
+        # A worker of 0.1.0 died over this one: no proof yet, and it was innocent.
+        "golden-9  sent  ida@gmail.com  gmail.com  Google  spring  2023-11-14 22:13:43.000",
         "golden-10  sent  joe@gmail.com  gmail.com  Google  spring  2023-11-14 22:13:44.000",
         "golden-12  sent  mia@gmail.com  gmail.com  Google  spring  2023-11-14 22:14:00.000",
         "golden-13  opened  ned@hotmail.fr  hotmail.fr  Microsoft  spring  2023-11-14 22:14:05.000",
@@ -86,12 +88,6 @@ def test_a_worker_finishes_what_0_1_0_left(flow: Flow) -> None:
             *("03BB2CC3D80470008000000000000004", 1, None, 0, b"still no json"),
             *("not JSON: invalid character (byte 0)", "plain"),
         ),
-        (
-            *("03BB2CC3D80570008000000000000005", 1, None, 0),
-            b'{"id": "golden-9", "event_name": "sent", "email": "ida@gmail.com", '
-            b'"campaign": "spring", "ts": 1700000023}',
-            *("a worker died over this record (delivery 7)", "plain"),
-        ),
     ]
 
     # Counts went on in the rows that were there: the key of a window row has not changed.
@@ -100,7 +96,7 @@ def test_a_worker_finishes_what_0_1_0_left(flow: Flow) -> None:
         "FROM pepi_window_minute ORDER BY 1, 2, 3"
     ) == [
         ("2023-11-14 22:13:00", "opened", "Microsoft", 1),
-        ("2023-11-14 22:13:00", "sent", "Google", 6),
+        ("2023-11-14 22:13:00", "sent", "Google", 7),
         ("2023-11-14 22:14:00", "opened", "Microsoft", 1),
         ("2023-11-14 22:14:00", "sent", "Google", 1),
         ("2023-11-14 22:15:00", "clicked", "Other", 1),
@@ -112,7 +108,7 @@ def test_a_worker_finishes_what_0_1_0_left(flow: Flow) -> None:
     ) == [
         ("2023-11-14 22:00:00", "clicked", "", 1),
         ("2023-11-14 22:00:00", "opened", "spring", 2),
-        ("2023-11-14 22:00:00", "sent", "spring", 7),
+        ("2023-11-14 22:00:00", "sent", "spring", 8),
         ("2023-11-14 23:00:00", "bounced", 'l`été "chaud"', 1),
     ]
 

@@ -137,7 +137,10 @@ def test_the_worker_does_all_its_work_with_these_users(fortress: Fortress) -> No
     flow = fortress.flow
     assert fortress.migrated.returncode == 0, fortress.migrated.stderr
     old_key = new_claim_id(0).replace("-", "")
-    flow.sql(f"INSERT INTO pepi_claim VALUES (X'{old_key}', 0, X'{'00' * 16}', '2000-01-01')")
+    flow.sql(
+        "INSERT INTO pepi_claim (claim_id, payloads, digest, committed_at) "
+        f"VALUES (X'{old_key}', 0, X'{'00' * 16}', '2000-01-01')"
+    )
 
     # A dead letter, a poison row that only MySQL sees, and a claim that seems to kill workers.
     poison = b'{"id": 7, "event_name": "sent", "campaign": "%s", "ts": 1}' % (b"x" * 300)
@@ -189,7 +192,7 @@ def test_the_worker_does_all_its_work_with_these_users(fortress: Fortress) -> No
     flow.check_books(pushed)
 
     assert fortress.refused_by_redis() == []
-    assert granted() - called(flow) - {"eval", "script|load"} == set(), "more than a worker needs"
+    assert granted() - called(flow) == set(), "more than a worker needs"
 
 
 def test_the_acl_line_has_every_command_of_the_scripts() -> None:
@@ -213,6 +216,9 @@ def test_migrate_and_check_do_with_their_users(fortress: Fortress) -> None:
     flow.env["DATABASE_URL"] = fortress.database_url("pepi_migrate")
     again = flow.command("migrate")
     assert again.stdout.count(": there already") == 5, again.stderr
+    administer(fortress.mariadb, "ALTER TABLE pepi.pepi_claim DROP COLUMN version")
+    upgraded = flow.command("migrate")
+    assert "pepi_claim: upgraded: added version" in upgraded.stdout, upgraded.stderr
     administer(fortress.mariadb, "DROP DATABASE pepi")
     anew = flow.command("migrate")
     assert anew.stdout.count(": created") == 5, anew.stderr
@@ -274,8 +280,7 @@ BEYOND_MYSQL = {
         *(f"DROP TABLE {table}" for table in TABLES),
         *(f"DELETE FROM {table}" for table in TABLES),
         *(f"SELECT * FROM {table}" for table in TABLES),
-        "INSERT INTO pepi_dead_letter () VALUES ()",
-        "ALTER TABLE pepi_event ADD COLUMN x INT",
+        "UPDATE pepi_window_hour SET n = 1",
         "DROP DATABASE pepi",
         "SELECT * FROM mysql.global_priv",
     ],

@@ -19,7 +19,7 @@ def test_a_release_can_read_what_it_writes() -> None:
 def test_the_digests_of_version_1() -> None:
     """Written down from SHA-256 of the lengths (eight bytes each, little-endian) and the bytes.
 
-    Ledgers are full of them: if this fails, do not change it, but see docs/decisions/0006.
+    Ledgers are full of them: if this fails, do not change it, but see docs/decisions/0007.
     """
     assert digest(b"a") == "ae6121c88ba555f64c3d812123eb799d"
     assert digest(b"ab", b"", b"c\xff") == "f7f352c8b66f4b74eba428b8b67daee8"
