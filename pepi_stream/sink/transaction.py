@@ -1,8 +1,8 @@
 """One flush is one transaction: ledger, rows, dead letters, window counts, COMMIT.
 
 The ledger's primary key is what makes a claim count once. Poison rows (that only MySQL can
-see) are found by :mod:`pepi_stream.sink.poison`. That needs no savepoints: InnoDB undoes a failed statement as
-a whole and keeps the transaction (MySQL manual, "InnoDB Error Handling").
+see) are found by :mod:`pepi_stream.sink.poison`. That needs no savepoints: InnoDB undoes a
+failed statement as a whole and keeps the transaction (MySQL manual, "InnoDB Error Handling").
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Transaction:
         refused = await self._insert(rows)
         batches = self._without(fresh, refused) if refused else [r.batch for r in fresh]
 
-        letters = [(b.claim, b.format, letter) for b in batches for letter in b.dead]
+        letters = ((b.claim, b.format, letter) for b in batches for letter in b.dead)
         for statement in statements.insert_dead(letters, self._max_bytes):
             await execute(self.conn, statement)
 
@@ -112,7 +112,7 @@ class Transaction:
             repeated,
             conflicts,
             len(rows) - len(refused),
-            len(letters),
+            sum(len(b.dead) for b in batches),
             counts,
         )
 
