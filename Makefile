@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 EVENTS ?= 100000
+SECONDS ?= 600
+SEED ?=
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -10,7 +12,7 @@ STAMP := $(VENV)/.installed
 TESTS := tests/unit tests/lua tests/integration
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint requirements clean
+.PHONY: help setup run demo test fuzz lint requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,6 +28,9 @@ demo: setup ## push EVENTS=n events, drain them, check that every one is account
 
 test: setup lint ## lint, then the unit, lua and integration tests (PYTEST_ARGS=... to narrow)
 	$(PY) -m pytest $(TESTS) $(PYTEST_ARGS)
+
+fuzz: $(STAMP) ## hostile claims for every format, for SECONDS=n (600), from SEED=n (printed)
+	$(PY) -m tests.fuzzing $(SECONDS) $(SEED)
 
 lint: $(STAMP) ## ruff, mypy and the import layers
 	$(VENV)/bin/ruff check .
