@@ -101,6 +101,7 @@ class Campaign:
             before, after = found.payloads[:position], found.payloads[position + 1 :]
             raw = found.payloads[position]
             _shrink(list(raw), partial(_between, fails, before, after))
+        _shrink(found.payloads, fails)
         return found
 
 

@@ -68,7 +68,10 @@ class Promises:
         assert all(sum(c.values()) == len(batch) for c in batch.counts.values())
         fates = _fates(batch, len(payloads))
         for position, (payload, fate) in enumerate(zip(payloads, fates, strict=True)):
-            assert fate == self.fates([payload])[0], f"payload {position} depends on its neighbours"
+            alone = self.fates([payload])[0]
+            # How deep is too deep depends, by a level or two, on how deep the decoder was called.
+            if not _too_deep(fate) and not _too_deep(alone):
+                assert fate == alone, f"payload {position} depends on its neighbours"
         self._check_rows(batch)
         self._check_letters(batch)
         return fates
@@ -113,6 +116,10 @@ def _fates(batch: Batch, count: int) -> list[Fate]:
     for letter in batch.dead:
         fates[letter.position][1].append((letter.element, letter.payload, letter.reason))
     return fates
+
+
+def _too_deep(fate: Fate) -> bool:
+    return any(reason == "nested too deeply" for _, _, reason in fate[1])
 
 
 def _meant(value: object) -> bytes | None:
