@@ -15,10 +15,10 @@ from tests.flow import Flow, MakeFlow, plain
 
 MIB = 1 << 20
 SIZE = 100 * MIB
-#: Of the payload's size. Measured: 2.5 for one, of which reading it from Redis takes 2; 3.3 for
-#: one after another, because the last one is let go when the next one comes. Dead letters in
-#: statements of a packet's size took 1.1 more.
-GROWTH = 4.0
+#: Of the payload's size. Measured: 2.5 for the first, of which reading it from Redis takes 2; 3.3
+#: for one after another, because the last one is let go when the next one comes. With dead
+#: letters in statements of a packet's size the first took 3.6.
+FIRST, GROWTH = 3.0, 4.0
 
 GOOD = list(plain(range(8)))
 
@@ -64,12 +64,12 @@ def check(flow: Flow, hostile: list[bytes]) -> None:
     worker.wait_claiming()
     before = worker.peak_mb()
     pushed = flow.push([GOOD[0]])
-    for good, bad in zip(GOOD[1:], hostile, strict=False):
+    for number, bad in enumerate(hostile):
         pushed += flow.push([bad])
-        pushed += flow.push([good])
+        pushed += flow.push([GOOD[1 + number]])
         flow.wait_drained()
-    growth = worker.peak_mb() - before
-    assert growth < GROWTH * SIZE / MIB, f"{growth:.0f} MiB for payloads of {SIZE // MIB} MiB"
+        growth = worker.peak_mb() - before
+        assert growth < (GROWTH if number else FIRST) * SIZE / MIB, f"{growth:.0f} MiB"
     assert worker.stop() == 0
 
     found = flow.sql("SELECT id FROM pepi_event ORDER BY id")
@@ -93,7 +93,7 @@ def check(flow: Flow, hostile: list[bytes]) -> None:
 
 
 def test_100_mib_payloads_are_dead_letters_and_their_neighbours_rows(flow: Flow) -> None:
-    check(flow, [string(), garbage(), array()])
+    check(flow, [garbage(), string(), array()])
 
 
 def test_20_mib_through_a_server_that_takes_packets_of_1_mib(
