@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 TESTS := tests/unit tests/lua tests/integration tests/chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test chaos lint requirements clean
+.PHONY: help setup run demo test chaos fuzz lint requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -27,10 +27,12 @@ demo: setup ## push EVENTS=n events, drain them, check that every one is account
 test: setup lint ## lint, then the unit, lua and integration tests (PYTEST_ARGS=... to narrow)
 	$(PY) -m pytest $(TESTS) $(PYTEST_ARGS)
 
-# SECONDS is a variable of some shells, too: it counts only when it comes from the command line.
-chaos: setup ## break everything at random, account for every event (SECONDS=60 SEED=1 WORKERS=4 FAULTS=name,...)
+chaos: setup ## break everything at random for SECONDS=n (60), then account for every event
 	@env SECONDS='$(SECONDS)' SEED='$(SEED)' WORKERS='$(WORKERS)' FAULTS='$(FAULTS)' \
 	  EVERY='$(EVERY)' RATE='$(RATE)' $(PY) -m tests.chaos
+
+fuzz: $(STAMP) ## hostile claims for every format, for SECONDS=n (600), from SEED=n (printed)
+	$(PY) -m tests.fuzzing $(or $(SECONDS),600) $(SEED)
 
 lint: $(STAMP) ## ruff, mypy and the import layers
 	$(VENV)/bin/ruff check .

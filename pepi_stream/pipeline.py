@@ -11,7 +11,7 @@ from pepi_stream.columns import COLUMNS
 from pepi_stream.enrich import Enricher, load_enricher
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import EVENT_FIELDS, Batch, Column, Constant, DeadLetter, Origin
-from pepi_stream.formats import Format, load_format
+from pepi_stream.formats import Format, LimitedFormat, load_format
 from pepi_stream.formats.base import reason_of
 from pepi_stream.settings import Settings
 from pepi_stream.windows import Window, count_windows
@@ -43,8 +43,13 @@ class Pipeline:
         if not any(":" in name for name in (settings.source.format, *settings.enrich.enrichers)):
             for window in windows:
                 _check_dimensions(window)
+        source = settings.source
         return cls(
-            load_format(settings.source.format),
+            LimitedFormat(
+                load_format(source.format),
+                max_bytes=source.payload_max_bytes,
+                max_events=source.payload_max_events,
+            ),
             [load_enricher(name) for name in settings.enrich.enrichers],
             windows,
         )

@@ -152,13 +152,16 @@ class JsonFormat(Format, Generic[T]):
     def _record_by_record(self, payloads: Sequence[bytes]) -> Decoded:
         good: list[tuple[T, Origin, bytes | msgspec.Raw]] = []
         dead: list[DeadLetter] = []
+        same: dict[str, str] = {}  # an array of numbers: one reason, not a million copies of it
         for position, payload in enumerate(payloads):
             try:
                 for element, raw in self._split(payload):
                     try:
                         good.append((self._decode_one(raw), (position, element), raw))
                     except Exception as exc:
-                        dead.append(DeadLetter(position, element, bytes(raw), reason_of(exc, raw)))
+                        reason = reason_of(exc, raw)
+                        reason = same.setdefault(reason, reason)
+                        dead.append(DeadLetter(position, element, bytes(raw), reason))
             except Exception as exc:
                 dead.append(DeadLetter(position, None, payload, reason_of(exc)))
         try:

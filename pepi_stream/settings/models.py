@@ -155,6 +155,10 @@ class SourceSettings(_Section):
     """Payloads in a claim, at most."""
     claim_max_bytes: Annotated[_Int, Field(ge=1, le=512 * 2**20)]
     """Bytes in a claim, at most (but at least one payload)."""
+    payload_max_bytes: Annotated[_Int, Field(ge=1024, le=512 * 2**20)]
+    """Bytes of a payload, at most, up to what Redis takes; one above is a dead letter, whole."""
+    payload_max_events: Annotated[_Int, Field(ge=1, le=100_000)]
+    """Events of a payload, at most; one with more is a dead letter, whole."""
     max_in_flight: Annotated[_Int, Field(ge=1, le=10_000)]
     """Claims a worker holds open at once."""
     lease_seconds: Annotated[_Float, Field(ge=3, le=3600)]

@@ -110,8 +110,7 @@ _DEAD_LETTERS_TABLE = Table(
         ),
         TableColumn(
             "part",
-            "INT UNSIGNED NOT NULL DEFAULT 0 "
-            "COMMENT 'a payload above max_allowed_packet has several'",
+            "INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'a large payload has several'",
         ),
         TableColumn("payload", "LONGBLOB NOT NULL"),
         TableColumn("reason", "TEXT NOT NULL"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from pepi_stream.claims.claim import Claim
 from pepi_stream.claims.protocol import PROTOCOL
@@ -72,16 +74,50 @@ def insert_rows(head: str, rows: Sequence[str]) -> bytes:
     return f"{head}({'),('.join(rows)})".encode()
 
 
-def insert_dead(letters: Iterable[tuple[Claim, str, DeadLetter]], packet: int) -> Iterator[bytes]:
-    """Yield the INSERTs of dead letters, none longer than ``packet`` bytes.
+class RowCut:
+    """Cuts rendered rows into statements of a bounded size.
 
-    A payload that does not fit in a packet is kept in several rows, ``part`` 0, 1, ...
+    Args:
+        rows: all of them.
+        room: bytes that the rows of one statement may take.
+    """
+
+    def __init__(self, rows: Sequence[str], room: int) -> None:
+        self._room = room
+        self._ends: list[int] | None = None
+        # A character is at most four bytes of UTF-8, and three separate a row from the next.
+        if 4 * sum(map(len, rows)) + 3 * len(rows) > room:
+            self._ends = [0, *accumulate(map(_row_bytes, rows))]
+
+    def stop(self, first: int, stop: int) -> int:
+        """Return where a statement of the rows from ``first`` must stop: at ``stop`` or before.
+
+        It holds at least one row, however long.
+        """
+        ends = self._ends
+        if ends is None or ends[stop] - ends[first] <= self._room:
+            return stop
+        return max(first + 1, bisect_right(ends, ends[first] + self._room) - 1)
+
+
+def _row_bytes(row: str) -> int:
+    return 3 + (len(row) if row.isascii() else len(row.encode("utf-8", "surrogatepass")))
+
+
+def insert_dead(
+    letters: Iterable[tuple[Claim, str, DeadLetter]], max_bytes: int
+) -> Iterator[bytes]:
+    """Yield the INSERTs of dead letters, none longer than ``max_bytes``.
+
+    A payload that does not fit in one is kept in several rows, ``part`` 0, 1, ... Few and small
+    statements, because a statement is copied several times on its way to the server.
 
     Args:
         letters: (claim, name of the format, dead letter).
-        packet: bytes of a statement, at most.
+        max_bytes: of a statement, 8 KiB or more (a reason has to fit beside a part); less than
+            the server's max_allowed_packet.
     """
-    room = max(packet - PACKET_RESERVE, packet // 2)
+    room = max(max_bytes - PACKET_RESERVE, max_bytes // 2)
     values: list[bytes] = []
     size = 0
     for claim, format, letter in letters:

@@ -1,8 +1,8 @@
 """One flush is one transaction: ledger, rows, dead letters, window counts, COMMIT.
 
 The ledger's primary key is what makes a claim count once. Poison rows (that only MySQL can
-see) are found by bisection. That needs no savepoints: InnoDB undoes a failed statement as
-a whole and keeps the transaction (MySQL manual, "InnoDB Error Handling").
+see) are found by :mod:`pepi_stream.sink.poison`. That needs no savepoints: InnoDB undoes a
+failed statement as a whole and keeps the transaction (MySQL manual, "InnoDB Error Handling").
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pepi_stream.pipeline import Pipeline
 from pepi_stream.sink import statements
 from pepi_stream.sink.connection import execute, fetch
 from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
+from pepi_stream.sink.poison import PoisonSearch
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
 
@@ -37,7 +38,7 @@ class Transaction:
         row_names: SQL columns that rendered rows fill.
         pipeline: recounts the windows of a batch that lost poison rows.
         packet: the server's max_allowed_packet in bytes.
-        max_bytes: bytes of one INSERT of rows, at most (unless one row is longer).
+        max_bytes: bytes of one INSERT, at most (unless one row is longer).
     """
 
     def __init__(
@@ -90,13 +91,11 @@ class Transaction:
     async def _write(self, flush: Sequence[Rendered]) -> Outcome:
         fresh, repeated, conflicts = await self._enter_ledger(flush)
         rows = [row for rendered in fresh for row in rendered.rows]
-        refused: dict[int, str] = {}
-        if rows:
-            await self._insert(rows, 0, refused)
+        refused = await self._insert(rows)
         batches = self._without(fresh, refused) if refused else [r.batch for r in fresh]
 
-        letters = [(b.claim, b.format, letter) for b in batches for letter in b.dead]
-        for statement in statements.insert_dead(letters, self._packet):
+        letters = ((b.claim, b.format, letter) for b in batches for letter in b.dead)
+        for statement in statements.insert_dead(letters, self._max_bytes):
             await execute(self.conn, statement)
 
         counts: dict[str, Counter[WindowKey]] = {}
@@ -112,7 +111,7 @@ class Transaction:
             repeated,
             conflicts,
             len(rows) - len(refused),
-            len(letters),
+            sum(len(b.dead) for b in batches),
             counts,
         )
 
@@ -160,36 +159,31 @@ class Transaction:
             )
         return {key: (payloads, digest) for key, payloads, digest, _ in rows}
 
-    async def _insert(self, rows: Sequence[str], first: int, refused: dict[int, str]) -> None:
-        """Insert rows; put those that the server refuses into ``refused`` by index.
-
-        Args:
-            rows: rendered rows.
-            first: index of ``rows[0]`` in the flush.
-            refused: index in the flush -> the server's message.
-        """
-        try:
-            statement = statements.insert_rows(self._head, rows)
-            if len(statement) <= self._max_bytes or (
-                len(rows) == 1 and len(statement) < self._packet
-            ):
+    async def _insert(self, rows: Sequence[str]) -> dict[int, str]:
+        """Insert rows; return those that the server refuses: index -> its message."""
+        cut = statements.RowCut(rows, self._max_bytes - len(self._head))
+        search = PoisonSearch(len(rows))
+        while probe := search.probe():
+            first, stop = probe
+            stop = cut.stop(first, stop)
+            try:
+                statement = statements.insert_rows(self._head, rows[first:stop])
+                if len(statement) >= self._packet:  # one row: the cut leaves at least one
+                    raise PoisonError(
+                        f"a row of {len(statement)} bytes is above the server's "
+                        f"max_allowed_packet of {self._packet} bytes"
+                    )
                 await execute(self.conn, statement)
-                return
-            if len(rows) == 1:
-                raise PoisonError(
-                    f"a row of {len(statement)} bytes is above the server's "
-                    f"max_allowed_packet of {self._packet} bytes"
+            except Exception as exc:
+                failure = (
+                    exc if isinstance(exc, PoisonError) else mysql_failure(exc, "inserting rows")
                 )
-        except Exception as exc:
-            failure = exc if isinstance(exc, PoisonError) else mysql_failure(exc, "inserting rows")
-            if not isinstance(failure, PoisonError):
-                raise
-            if len(rows) == 1:
-                refused[first] = failure.reason
-                return
-        middle = len(rows) // 2
-        await self._insert(rows[:middle], first, refused)
-        await self._insert(rows[middle:], first + middle, refused)
+                if not isinstance(failure, PoisonError):
+                    raise
+                search.refuse(stop, failure.reason)
+            else:
+                search.accept(stop)
+        return search.refused
 
     def _without(self, fresh: Sequence[Rendered], refused: dict[int, str]) -> list[Batch]:
         """Return the batches without the refused rows, which become dead letters."""

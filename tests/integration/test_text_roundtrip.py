@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pepi_stream.events import Batch, Column, Constant, DeadLetter
+from pepi_stream.events import MAX_EPOCH_MS, Batch, Column, Constant, DeadLetter
 from pepi_stream.sink.literals import is_clean_text
 from tests.sinking import NOW_MS, Database, claim_of, database
 
@@ -23,7 +24,35 @@ characters = st.sampled_from(AWKWARD) | st.characters(exclude_categories=["Cs"])
 texts = st.text(characters, max_size=32) | st.sampled_from(
     ["", "\\", "'", "\\'", "''", "\\\\", "%s", "%(a)s", "NULL", "');DROP TABLE pepi_event;-- ", " "]
 )
-columns_of_text = st.lists(texts, min_size=1, max_size=12)
+#: Texts that some comparison takes for one another: by case, by a space, by accent, by form.
+ALIKE = (
+    "a",
+    "A",
+    "a ",
+    " a",
+    "\u00e4",
+    "a\u0308",
+    "\u00c4",
+    "ss",
+    "\u00df",
+    "",
+    "\0",
+    "'a",
+    "'A",
+    "1",
+    "01",
+)
+columns_of_text = st.lists(texts, min_size=1, max_size=12) | st.lists(
+    st.sampled_from(ALIKE), min_size=6, max_size=12
+)
+#: Longer than a dimension holds (255 characters), and alike up to there, or nearly.
+long_texts = st.builds(
+    lambda start, fill, size, end: (start + fill * 300)[:size] + end,
+    st.sampled_from(["", "'", "\\"]),
+    st.sampled_from(["x", "X", "\u00e9", "\U0001f600", "'", "\\"]),
+    st.integers(253, 256),
+    st.sampled_from(["", "y", "'", "\U0001f600"]),
+)
 
 # One database for all examples of a test: each has its own claim, and finds its rows by it.
 examples = settings(
@@ -97,16 +126,56 @@ async def test_constant_text_beside_varying_text(
     assert rows == [row] * size
 
 
-@given(values=columns_of_text)
+@given(values=columns_of_text | st.lists(long_texts, min_size=1, max_size=12))
 @examples
 async def test_any_text_as_a_window_dimension(db: Database, values: list[str]) -> None:
-    await db.query("TRUNCATE pepi_window_hour")
-    await db.query("TRUNCATE pepi_window_minute")
-    await db.query("TRUNCATE pepi_event")
-    await written(db, dict.fromkeys(("event_name", "campaign"), values), len(values))
+    for table in ("pepi_window_hour", "pepi_window_minute", "pepi_event"):
+        await db.query(f"TRUNCATE {table}")
+    texts: dict[str, Column] = {"event_name": ["sent"] * len(values), "campaign": values}
+    batch = db.pipeline.count(
+        Batch(
+            claim_of([b""] * len(values)),
+            format="made up",
+            size=len(values),
+            columns={"occurred_at": Constant(NOW_MS, len(values)), **texts},
+        )
+    )
+    batch.columns["campaign"] = Constant(None, len(values))  # the row's own column is shorter
+    transaction = await db.transaction()
+    for _ in range(2):  # the second time adds to the first
+        await transaction.write([db.renderer.render(batch)])
+        batch.claim = claim_of([b""] * len(values))
+    transaction.conn.close()
     found = await db.query("SELECT CAST(campaign AS BINARY), n FROM pepi_window_hour")
-    assert dict(found) == Counter(value.encode() for value in values)
-    assert len(found) == len(set(values))
+    expected = Counter(value[:255].encode() for value in values * 2)
+    assert dict(found) == expected
+    assert len(found) == len(expected)
+
+
+@given(
+    times=st.lists(st.integers(0, MAX_EPOCH_MS) | st.sampled_from([0, MAX_EPOCH_MS]), min_size=1),
+    received=st.integers(0, MAX_EPOCH_MS),
+)
+@examples
+async def test_any_time_in_its_column(db: Database, times: list[int], received: int) -> None:
+    claim = claim_of([b""] * len(times))
+    claim.received_at = received
+    await db.query("DELETE FROM pepi_event")
+    columns: dict[str, Column] = {"occurred_at": times, "event_name": ["sent"] * len(times)}
+    batch = Batch(claim, format="made up", size=len(times), columns=columns)
+    transaction = await db.transaction()
+    await transaction.write([db.renderer.render(db.pipeline.count(batch))])
+    transaction.conn.close()
+    assert await db.query(
+        "SELECT CAST(occurred_at AS CHAR), CAST(received_at AS CHAR) FROM pepi_event ORDER BY seq"
+    ) == [(as_text(ms), as_text(received)) for ms in times]
+    for table in ("pepi_window_hour", "pepi_window_minute", "pepi_event"):
+        await db.query(f"TRUNCATE {table}")
+
+
+def as_text(ms: int) -> str:
+    at = datetime(1970, 1, 1) + timedelta(milliseconds=ms)
+    return at.isoformat(" ", "milliseconds")
 
 
 @given(payloads=st.lists(st.binary(max_size=300), min_size=1, max_size=6), reason=texts)

@@ -313,3 +313,12 @@ async def test_a_claim_of_nothing_is_entered_in_the_ledger(db: Database) -> None
     )
     assert outcome.committed == [claim]
     assert await db.value("SELECT COUNT(*) FROM pepi_claim") == 1
+
+
+async def test_a_large_dead_letter_goes_in_statements_of_max_bytes(db: Database) -> None:
+    transaction = await db.transaction(max_bytes=100_000)
+    statements = Statements(transaction.conn)
+    large = bytes(range(256)) * 2000
+    await transaction.write([db.rendered([event(1), large, b"small", event(2)])])
+    assert max(map(len, statements.sent)) <= 100_000
+    assert [letter[:3] for letter in await db.dead()] == [(1, None, large), (2, None, b"small")]

@@ -13,23 +13,15 @@ from hypothesis import strategies as st
 
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import Event
-from pepi_stream.formats import Decoded, Format, FormatError, FunctionFormat, load_format
+from pepi_stream.formats import FormatError, FunctionFormat, load_format
 from pepi_stream.formats.pepipost import PepipostFormat
 from pepi_stream.formats.plain import PlainFormat
+from tests.decoding import check_partition, origins, row
 
 
 def pepipost(number: int) -> bytes:
     record = {"TRANSID": number, "EMAIL": "a@b.c", "TIMESTAMP": 1554375863, "EVENT": "sent"}
     return json.dumps(record).encode()
-
-
-def origins(decoded: Decoded) -> list[tuple[int, int | None]]:
-    return list(decoded.origins or [(n, None) for n in range(decoded.size)])
-
-
-def row(decoded: Decoded, index: int = 0) -> dict[str, Any]:
-    columns = decoded.columns.items()
-    return {name: column[index] for name, column in columns if column[index] is not None}
 
 
 def numbers(payload: bytes) -> Iterable[Event]:
@@ -178,23 +170,6 @@ any_payloads = (
     | st.lists(good_payloads["pepipost"], max_size=3).map(lambda p: b"[" + b",".join(p) + b"]")
     | st.lists(good_payloads["plain"], max_size=3).map(lambda p: b"[" + b",".join(p) + b"]")
 )
-
-
-def check_partition(format: Format, payloads: list[bytes], decoded: Decoded) -> None:
-    rows = origins(decoded)
-    dead = [(letter.position, letter.element) for letter in decoded.dead]
-    assert len(rows) == decoded.size
-    assert all(len(column) == decoded.size for column in decoded.columns.values())
-    assert len({*rows, *dead}) == len(rows) + len(dead)  # each record in one of them, once
-    assert {position for position, _ in (*rows, *dead)} == set(range(len(payloads)))
-    for position in range(len(payloads)):
-        elements = {element for p, element in (*rows, *dead) if p == position}
-        assert elements == {None} or elements == set(range(len(elements)))
-    for letter in decoded.dead:
-        whole = payloads[letter.position]
-        element = letter.element
-        assert letter.payload == (whole if element is None else format.element(whole, element))
-        assert 0 < len(letter.reason) <= 500
 
 
 @pytest.mark.parametrize("name", ["pepipost", "plain"])

@@ -59,6 +59,23 @@ def test_rows_follow_one_head() -> None:
         statements.insert_rows(head, ["1,'\ud800'"])
 
 
+@given(rows=st.lists(st.text(max_size=30), min_size=1), room=st.integers(1, 400), data=st.data())
+def test_rows_are_cut_to_the_room(rows: list[str], room: int, data: st.DataObject) -> None:
+    cut = statements.RowCut(rows, room)
+    first = data.draw(st.integers(0, len(rows) - 1))
+    stop = data.draw(st.integers(first + 1, len(rows)))
+    found = cut.stop(first, stop)
+    size = [len(statements.insert_rows("", rows[first:end])) for end in range(first + 1, stop + 1)]
+    assert first < found <= stop
+    assert size[found - first - 1] <= room or found == first + 1
+    if found < stop:  # no room for one more row but for the bytes around it
+        assert size[found - first] > room - 3
+
+
+def test_a_row_that_is_no_unicode_can_be_measured() -> None:
+    assert statements.RowCut(["\ud800" * 50, "b"], 100).stop(0, 2) == 1
+
+
 def test_a_dead_letter_has_all_that_is_known_of_it() -> None:
     [sql] = statements.insert_dead([(claim(), "it's", letter(b"\x00'\\", 7, 2))], 1 << 20)
     assert sql == (
