@@ -22,10 +22,11 @@ class Worker:
 
     Args:
         url: of its Redis.
+        redis_timeout: seconds that it waits for a reply.
         settings: of the section [source], by name.
     """
 
-    def __init__(self, url: str, **settings: str) -> None:
+    def __init__(self, url: str, *, redis_timeout: str = "5", **settings: str) -> None:
         names = {
             "CLAIM_MAX": "2",
             "MAX_IN_FLIGHT": "3",
@@ -34,9 +35,10 @@ class Worker:
             **settings,
         }
         environment = {f"PEPI_SOURCE__{name}": value for name, value in names.items()}
+        environment["PEPI_REDIS__TIMEOUT_SECONDS"] = redis_timeout
         loaded = load_settings({"REDIS_URL": url, **environment})
         self.delivered: list[Claim] = []
-        self.store: ClaimStore = store_of(client_of(url))
+        self.store: ClaimStore = store_of(client_of(url, PEPI_REDIS__TIMEOUT_SECONDS=redis_timeout))
         self.source = RedisSource(self.store, loaded, deliver=self._deliver)
 
     async def _deliver(self, claim: Claim) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
@@ -94,7 +95,13 @@ class ClaimStore:
         return new_claim_id(self._clock())
 
     async def claim(
-        self, claim_id: str, *, max_payloads: int, max_bytes: int, again: bool = False
+        self,
+        claim_id: str,
+        *,
+        max_payloads: int,
+        max_bytes: int,
+        again: bool = False,
+        patience: int = 1,
     ) -> Claim | None:
         """Move payloads from the queue into the claim ``claim_id``; None when there are none.
 
@@ -104,12 +111,14 @@ class ClaimStore:
             max_bytes: at most so many bytes of payload, but at least one payload.
             again: the reply to the first call was lost: return what that call claimed,
                 if anything, and claim nothing new.
+            patience: wait so many times as long for the reply.
         """
-        payloads = await self._scripts.claim(
-            self.redis,
-            [self.queue, self.claims_key, self.deliveries_key, self.claim_key(claim_id)],
-            [claim_id, max_payloads, max_bytes, self._lease_ms, "again" if again else "new"],
-        )
+        async with self._patient(patience) as redis:
+            payloads = await self._scripts.claim(
+                redis,
+                [self.queue, self.claims_key, self.deliveries_key, self.claim_key(claim_id)],
+                [claim_id, max_payloads, max_bytes, self._lease_ms, "again" if again else "new"],
+            )
         if not payloads:
             return None
         return Claim(claim_id, payloads, delivery=1, received_at=self._clock())
@@ -140,18 +149,23 @@ class ClaimStore:
                 break
         return found
 
-    async def recover(self, candidates: Sequence[str]) -> Claim | None:
+    async def recover(self, candidates: Sequence[str], *, patience: int = 1) -> Claim | None:
         """Take over the first of the candidates that is expired; None when none is.
 
         The claim keeps its id. It has no payloads when its list was removed by
         somebody else (an eviction, a DEL by hand).
+
+        Args:
+            candidates: claim ids.
+            patience: wait so many times as long for the reply.
         """
         candidates = candidates[:_CANDIDATES]
-        reply = await self._scripts.recover(
-            self.redis,
-            [self.claims_key, self.deliveries_key, *map(self.claim_key, candidates)],
-            [self._lease_ms, *candidates],
-        )
+        async with self._patient(patience) as redis:
+            reply = await self._scripts.recover(
+                redis,
+                [self.claims_key, self.deliveries_key, *map(self.claim_key, candidates)],
+                [self._lease_ms, *candidates],
+            )
         if not reply:
             return None
         claim_id, delivery, *payloads = reply
@@ -237,6 +251,21 @@ class ClaimStore:
         pipe.zcard(self.claims_key)
         queued, claimed = await pipe.execute()
         return int(queued), int(claimed)
+
+    @asynccontextmanager
+    async def _patient(self, patience: int) -> AsyncIterator[Redis]:
+        """Use the client, or one that waits ``patience`` times as long for a reply.
+
+        A claim's reply holds its payloads, and redis-py's time-out is for the whole of it.
+        """
+        if patience == 1:
+            yield self.redis
+            return
+        pool = self.redis.connection_pool
+        options = dict(pool.connection_kwargs)
+        options["socket_timeout"] *= patience
+        async with Redis.from_pool(type(pool)(pool.connection_class, **options)) as client:
+            yield client
 
     async def close(self) -> None:
         """Close the connections."""

@@ -31,6 +31,7 @@ T = TypeVar("T")
 # claim then holds about 200 payloads and not 10, for 10 ms of latency.
 _GATHER_SECONDS = 0.01
 _BACKOFF_CAP_SECONDS = 5.0
+_MOST_PATIENCE = 16  # times redis.timeout_seconds
 _DEATHS = 2  # workers that a record must have killed to be to blame
 
 
@@ -90,8 +91,11 @@ class RedisSource:
         backoff = Backoff(0.1, _BACKOFF_CAP_SECONDS)
         asked: str | None = None  # the id of a claim whose reply was lost
         while await self._slot():
+            # A reply that did not come in time may have been on its way: a large payload, a slow
+            # line. With the same time-out again and again it would never arrive.
+            patience = min(2**backoff.failures, _MOST_PATIENCE)
             try:
-                claim = await self._recovered()
+                claim = await self._recovered(patience)
                 if claim is None:
                     again = asked is not None
                     asked = asked or self.store.new_id()
@@ -100,6 +104,7 @@ class RedisSource:
                         max_payloads=self._settings.claim_max,
                         max_bytes=self._settings.claim_max_bytes,
                         again=again,
+                        patience=patience,
                     )
                     asked = None
                 if not self._draining:
@@ -209,7 +214,7 @@ class RedisSource:
             await self._freed.wait()
         return not self._quiet.is_set()
 
-    async def _recovered(self) -> Claim | None:
+    async def _recovered(self, patience: int) -> Claim | None:
         """Take over an expired claim, if it is time to look and there is one."""
         if time.monotonic() < self._recover_at:
             return None
@@ -218,7 +223,7 @@ class RedisSource:
                 claim_id in self.held or not self._replayable(claim_id, now_ms)
             )
         )
-        claim = await self.store.recover(expired) if expired else None
+        claim = await self.store.recover(expired, patience=patience) if expired else None
         if claim is None:
             self._recover_at = time.monotonic() + self._settings.recover_seconds
         return claim

@@ -1,6 +1,7 @@
 """RedisSource when Redis fails, replies get lost, or a record kills workers."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +12,7 @@ from pepi_stream.errors import FatalError
 from pepi_stream.local.servers import RedisServer
 from pepi_stream.source import ClaimLostError
 from tests.claiming import QUEUE, Bench, assert_empty, checked_bench, client_of, open_claims
-from tests.cutting_proxy import cutting_proxy
+from tests.cutting_proxy import Link, cutting_proxy
 from tests.source_worker import Worker, errors, running
 from tests.waiting import wait_until
 
@@ -31,13 +32,13 @@ async def test_after_a_lost_reply_a_claim_that_another_worker_took_is_not_delive
         worker = Worker(proxy.url, RECOVER_SECONDS="3600")
         proxy.lose_reply_to(worker.store._scripts.claim.sha.encode())
         async with running(worker):
-            await wait_until(lambda: proxy.lost == 1)
-            # At least 10 ms until it asks again, all of it without a turn of its loop.
-            (claim_id,) = await open_claims(bench.store)
-            await bench.redis.zadd(bench.store.claims_key, {claim_id: 1})
-            recovered = await bench.recover(claim_id)
-            await bench.ack(recovered)
-            fresh = await bench.push(b"fresh")
+            async with proxy.held_up(b"\r\nagain\r\n", "request", seconds=10):
+                assert proxy.lost == 1
+                (claim_id,) = await open_claims(bench.store)
+                await bench.redis.zadd(bench.store.claims_key, {claim_id: 1})
+                recovered = await bench.recover(claim_id)
+                await bench.ack(recovered)
+                fresh = await bench.push(b"fresh")
             (claim,) = await worker.delivers(1)
 
     assert claim.payloads == fresh
@@ -60,6 +61,31 @@ async def test_after_a_lost_reply_it_asks_again_and_neither_loses_nor_doubles(
     assert worker.payloads == pushed
     assert [c.delivery for c in worker.delivered] == [1, 1]
     assert await open_claims(bench.store) == {c.id: c.payloads for c in worker.delivered}
+
+
+async def test_a_reply_that_takes_longer_than_the_timeout_arrives_all_the_same(
+    bench: Bench, redis_server: RedisServer
+) -> None:
+    """A large payload over a slow line: asked for with the same time-out it would block all."""
+    pushed = await bench.push(b"large", b"small")
+
+    async with cutting_proxy(redis_server.socket_path) as proxy:
+        worker = Worker(proxy.url, redis_timeout="0.2")
+        sha = worker.store._scripts.claim.sha.encode()
+        await worker.store.redis.script_load(worker.store._scripts.claim.text.decode())
+
+        async def slowly(link: Link) -> bool:
+            proxy.set_trap(sha, "reply", slowly)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.5)
+            return True
+
+        proxy.set_trap(sha, "reply", slowly)
+        async with running(worker):
+            await worker.delivers(1)
+
+    assert worker.payloads == pushed
+    assert [c.delivery for c in worker.delivered] == [1]
 
 
 async def test_a_queue_that_is_another_kind_of_key_is_fatal(bench: Bench, redis_url: str) -> None:

@@ -291,7 +291,7 @@ async def test_a_user_who_may_not_insert_is_fatal(
         try:
             await admin.query(f"GRANT SELECT ON `{name}`.* TO 'reader'@'127.0.0.1'")
             transaction = await db.transaction(settings=load_settings({"DATABASE_URL": url}))
-            with pytest.raises(FatalError, match="grant the user what README.md lists"):
+            with pytest.raises(FatalError, match=r"grant the user what README\.md lists"):
                 await transaction.write([db.rendered(events(3))])
         finally:
             await admin.query("DROP USER 'reader'@'127.0.0.1'")
