@@ -30,7 +30,9 @@ async def test_after_a_lost_reply_a_claim_that_another_worker_took_is_not_delive
 
     async with cutting_proxy(redis_server.socket_path) as proxy:
         worker = Worker(proxy.url, RECOVER_SECONDS="3600")
-        proxy.lose_reply_to(worker.store._scripts.claim.sha.encode())
+        script = worker.store._scripts.claim
+        await bench.redis.script_load(script.text.decode())
+        proxy.lose_reply_to(script.sha.encode())
         async with running(worker):
             async with proxy.held_up(b"\r\nagain\r\n", "request", seconds=10):
                 assert proxy.lost == 1
@@ -52,7 +54,9 @@ async def test_after_a_lost_reply_it_asks_again_and_neither_loses_nor_doubles(
 
     async with cutting_proxy(redis_server.socket_path) as proxy:
         worker = Worker(proxy.url)
-        proxy.lose_reply_to(worker.store._scripts.claim.sha.encode())
+        script = worker.store._scripts.claim
+        await bench.redis.script_load(script.text.decode())
+        proxy.lose_reply_to(script.sha.encode())
         async with running(worker):
             await worker.delivers(2)
         assert proxy.lost == 1
