@@ -6,6 +6,8 @@ before the server gets the request, or when the server has acted and its reply i
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -132,6 +134,13 @@ class CuttingProxy:
             go_on.set()
             with contextlib.suppress(ValueError):
                 self._traps.remove(trap)
+
+    def reset_links(self) -> None:
+        """Reset every client's connection (RST), as a rebooted host or a firewall does."""
+        for link in self._links.values():
+            client = link._client.get_extra_info("socket")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            link._client.transport.abort()
 
     def asked(self, part: bytes) -> int:
         """How many requests held ``part``."""

@@ -100,9 +100,15 @@ async def _bring_up_to_date(conn: aiomysql.Connection, table: Table) -> str:
             if exc.args[0] != DUPLICATE_COLUMN:
                 raise
             # Another `migrate` was faster with one of them; what is still missing is next.
+            before, found = found, await look_at(conn, table.name) or found
+            if found.columns == before.columns:
+                raise FatalError(
+                    f"table {table.name} has columns that this user cannot see; "
+                    "grant the user what README.md lists under Security (REFERENCES)"
+                ) from None
         else:
             added = [c.name for c in columns]
-        found = await look_at(conn, table.name) or found
+            found = await look_at(conn, table.name) or found
     return f"upgraded: added {', '.join(added)}" if added else "there already"
 
 

@@ -90,7 +90,9 @@ async def disconnect(conn: aiomysql.Connection) -> None:
     try:
         async with asyncio.timeout(_GOODBYE_SECONDS):
             await conn.ensure_closed()
-    except (aiomysql.MySQLError, OSError):
+    except Exception as exc:
+        mysql_failure(exc, "closing a connection")  # raises what is none of MySQL's
+    finally:
         conn.close()
 
 

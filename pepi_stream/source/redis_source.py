@@ -19,6 +19,7 @@ from typing import NoReturn, TypeVar
 from pepi_stream.backoff import Backoff
 from pepi_stream.claims import Claim, ClaimStore, HeldClaims, claim_age_seconds
 from pepi_stream.claims.failures import redis_failure
+from pepi_stream.claims.patience import Patience
 from pepi_stream.errors import PepiError, TransientError
 from pepi_stream.outcome import Outcome
 from pepi_stream.settings import Settings
@@ -31,7 +32,6 @@ T = TypeVar("T")
 # claim then holds about 200 payloads and not 10, for 10 ms of latency.
 _GATHER_SECONDS = 0.01
 _BACKOFF_CAP_SECONDS = 5.0
-_MOST_PATIENCE = 16  # times redis.timeout_seconds
 _DEATHS = 2  # workers that a record must have killed to be to blame
 
 
@@ -65,6 +65,10 @@ class RedisSource:
         self._retention_seconds = settings.sink.ledger_retention_days * 86_400
         # BLMOVE must answer before the socket's own time-out does.
         self._longest_wait = settings.redis.timeout_seconds / 2
+        # A claim's lease must outlast the reply that hands it over. (Two of them, because claims
+        # succeed while a large one waits to be recovered.)
+        longest = int(settings.source.lease_seconds / settings.redis.timeout_seconds)
+        self._claiming, self._recovering = Patience(longest), Patience(longest)
         self._deliver = deliver
         self._quiet = asyncio.Event()
         self._waiting: asyncio.Task[bool] | None = None
@@ -75,6 +79,7 @@ class RedisSource:
         self._reported: set[str] = set()
         # Claims that are taken apart now, and the suspects that the walk began with.
         self._walks: dict[str, tuple[Claim, Counter[int]]] = {}
+        self._noting = asyncio.Lock()
         self._released = False
         self._draining = False  # True once Redis has answered
 
@@ -91,21 +96,19 @@ class RedisSource:
         backoff = Backoff(0.1, _BACKOFF_CAP_SECONDS)
         asked: str | None = None  # the id of a claim whose reply was lost
         while await self._slot():
-            # A reply that did not come in time may have been on its way: a large payload, a slow
-            # line. With the same time-out again and again it would never arrive.
-            patience = min(2**backoff.failures, _MOST_PATIENCE)
             try:
-                claim = await self._recovered(patience)
+                claim = await self._recovered()
                 if claim is None:
                     again = asked is not None
                     asked = asked or self.store.new_id()
-                    claim = await self.store.claim(
-                        asked,
-                        max_payloads=self._settings.claim_max,
-                        max_bytes=self._settings.claim_max_bytes,
-                        again=again,
-                        patience=patience,
-                    )
+                    with self._claiming.waiting() as patience:
+                        claim = await self.store.claim(
+                            asked,
+                            max_payloads=self._settings.claim_max,
+                            max_bytes=self._settings.claim_max_bytes,
+                            again=again,
+                            patience=patience,
+                        )
                     asked = None
                 if not self._draining:
                     self._draining = True
@@ -196,8 +199,9 @@ class RedisSource:
         if not leases:
             return 0
         try:
-            for claim, noted in self._walks.values():  # without the record in hand
-                await self.store.note_suspects(claim, noted.elements())
+            async with self._noting:  # a note on its way would arrive after these
+                for claim, noted in list(self._walks.values()):  # without the record in hand
+                    await self.store.note_suspects(claim, noted.elements())
             released = await self.store.release(leases)
         except Exception as exc:
             logger.warning(
@@ -214,7 +218,7 @@ class RedisSource:
             await self._freed.wait()
         return not self._quiet.is_set()
 
-    async def _recovered(self, patience: int) -> Claim | None:
+    async def _recovered(self) -> Claim | None:
         """Take over an expired claim, if it is time to look and there is one."""
         if time.monotonic() < self._recover_at:
             return None
@@ -223,7 +227,10 @@ class RedisSource:
                 claim_id in self.held or not self._replayable(claim_id, now_ms)
             )
         )
-        claim = await self.store.recover(expired, patience=patience) if expired else None
+        claim = None
+        if expired:
+            with self._recovering.waiting() as patience:
+                claim = await self.store.recover(expired, patience=patience)
         if claim is None:
             self._recover_at = time.monotonic() + self._settings.recover_seconds
         return claim
@@ -287,7 +294,12 @@ class RedisSource:
             del self._walks[claim.id]
 
     async def _note(self, claim: Claim, positions: Iterable[int]) -> None:
-        note = partial(self.store.note_suspects, claim, list(positions))
+        suspects = list(positions)
+
+        async def note() -> bool:
+            async with self._noting:
+                return await self.store.note_suspects(claim, suspects)
+
         if not await self._patiently(note):
             self._drop([claim.id])
             raise ClaimLostError(f"{claim!r} was taken over by another worker in mid-walk")

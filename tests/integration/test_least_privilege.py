@@ -225,6 +225,16 @@ def test_migrate_and_check_do_with_their_users(fortress: Fortress) -> None:
     assert fortress.refused_by_redis() == []
 
 
+def test_migrate_says_when_it_may_not_see_the_columns(fortress: Fortress) -> None:
+    """Without a word it would add what is there already, for ever."""
+    flow = fortress.flow
+    administer(fortress.mariadb, "REVOKE INSERT, REFERENCES ON pepi.* FROM 'pepi_migrate'@'%'")
+    flow.env["DATABASE_URL"] = fortress.database_url("pepi_migrate")
+    blind = flow.command("migrate")
+    assert blind.returncode == 70
+    assert "columns that this user cannot see; grant the user what README.md" in blind.stderr
+
+
 def test_check_says_what_a_bare_worker_may_not_see_and_that_it_can_run(fortress: Fortress) -> None:
     flow = fortress.flow
     run(flow.redis, acl_commands()[0])  # undoes the line that is for `check`

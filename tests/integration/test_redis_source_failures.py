@@ -92,6 +92,36 @@ async def test_a_reply_that_takes_longer_than_the_timeout_arrives_all_the_same(
     assert [c.delivery for c in worker.delivered] == [1]
 
 
+async def test_a_recovery_that_takes_longer_than_the_timeout_arrives_all_the_same(
+    bench: Bench, redis_server: RedisServer
+) -> None:
+    """Although other claims succeed meanwhile, and each try renews the lease."""
+    pushed = await bench.push(b"large")
+    large = await bench.claim()
+    await bench.expire(large)
+
+    async with cutting_proxy(redis_server.socket_path) as proxy:
+        worker = Worker(proxy.url, redis_timeout="0.2")
+        script = worker.store._scripts.recover
+        await bench.redis.script_load(script.text.decode())
+
+        async def slowly(link: Link) -> bool:
+            proxy.set_trap(script.sha.encode(), "reply", slowly)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.5)
+            if await bench.delivery(large) == 2:  # the first try: its lease is over soon
+                await bench.push(b"small")
+                pushed.append(b"small")
+            await bench.redis.zadd(bench.store.claims_key, {large.id: 1}, xx=True)
+            return True
+
+        proxy.set_trap(script.sha.encode(), "reply", slowly)
+        async with running(worker):
+            await wait_until(lambda: large.id in {c.id for c in worker.delivered})
+
+    assert sorted(worker.payloads) == sorted(pushed)
+
+
 async def test_a_queue_that_is_another_kind_of_key_is_fatal(bench: Bench, redis_url: str) -> None:
     await bench.redis.set(QUEUE, "not ours")
     worker = Worker(redis_url)
@@ -243,6 +273,29 @@ async def test_a_release_in_mid_walk_accuses_nobody(bench: Bench, redis_url: str
     assert await worker.source.release() == 1
     assert await worker.store.suspects(claim.id) == []
     await worker.store.close()
+
+
+async def test_a_release_waits_for_a_note_that_is_on_its_way(
+    bench: Bench, redis_server: RedisServer
+) -> None:
+    await bench.push(*(b"%d" % n for n in range(2)))
+    claim = await bench.claim()
+
+    async with cutting_proxy(redis_server.socket_path) as proxy:
+        worker = Worker(proxy.url)
+        script = worker.store._scripts.suspect
+        await bench.redis.script_load(script.text.decode())
+        worker.source.held.add(claim)
+        walk = worker.source.walk(claim)
+        assert await anext(walk) == (0, False)
+        step = asyncio.ensure_future(anext(walk))
+        async with proxy.held_up(script.sha.encode(), "request", seconds=10):
+            release = asyncio.ensure_future(worker.source.release())
+            await wait_until(worker.source._noting.locked)
+        assert await release == 1
+        assert await step == (1, False)
+        assert await worker.store.suspects(claim.id) == []
+        await worker.store.close()
 
 
 async def test_a_walk_waits_while_redis_is_down_and_then_goes_on(own_redis: RedisServer) -> None:

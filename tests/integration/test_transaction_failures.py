@@ -11,13 +11,14 @@ from typing import Any
 
 import aiomysql
 import pytest
+import uvloop
 
 from pepi_stream.errors import TransientError
 from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.outcome import Outcome
 from pepi_stream.settings import load_settings
 from pepi_stream.sink import Rendered, Transaction, connect
-from pepi_stream.sink.connection import fetch
+from pepi_stream.sink.connection import disconnect, fetch
 from tests.cutting_proxy import cutting_proxy
 from tests.sinking import Database, database, event, events
 from tests.waiting import wait_until
@@ -143,6 +144,27 @@ async def test_a_lost_reply_to_commit_is_answered_by_the_ledger(
     assert (again.committed, again.rows, again.dead) == ([], 0, 0)
     assert len(await db.ids()) == 10
     assert len(await db.dead()) == 1
+
+
+def test_closing_a_connection_that_the_peer_has_reset_is_no_bug(
+    database_url: str, mariadb_server: MariaDBServer
+) -> None:
+    """uvloop, which workers run on, has a bare RuntimeError for it."""
+
+    async def reset_and_close() -> None:
+        args = load_settings({"DATABASE_URL": database_url}).database.connect_args()
+        async with cutting_proxy(mariadb_server.socket_path) as proxy:
+            url = f"mysql://pepi:{args['password']}@127.0.0.1:{proxy.port}/{args['db']}"
+            conn = await connect(load_settings({"DATABASE_URL": url}).database)
+            proxy.reset_links()
+            await wait_until(lambda: bool(conn._writer.transport.is_closing()))
+            with pytest.raises(RuntimeError, match="handler is closed"):
+                conn._writer.write(b"x")
+            await disconnect(conn)
+            assert conn.closed
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(reset_and_close())
 
 
 async def test_a_flush_that_failed_leaves_no_garbage_for_the_collector(db: Database) -> None:
