@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pymysql
+
 from pepi_stream.claims.keys import claim_key, claims_key
 from pepi_stream.settings import Settings
 from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
@@ -12,6 +14,7 @@ from pepi_stream.windows import window_table
 #: Events by (start of the window in seconds since 1970, dimensions...).
 Groups = dict[tuple[str, ...], int]
 
+_CONNECT_SECONDS = 5
 _MOST_NAMED = 5  # differing groups that a report names
 
 
@@ -46,12 +49,27 @@ class Found:
     row_groups: dict[str, Groups] = field(default_factory=dict)
 
 
+def connect(settings: Settings) -> Any:
+    """Connect to a private MariaDB: a pymysql connection in UTC that commits by itself."""
+    args = settings.database.connect_args()
+    return pymysql.connect(
+        user=args["user"],
+        password=args["password"],
+        database=args["db"],
+        unix_socket=args["unix_socket"],
+        charset="utf8mb4",
+        autocommit=True,
+        connect_timeout=_CONNECT_SECONDS,
+        init_command="SET time_zone = '+00:00'",
+    )
+
+
 def find(client: Any, mysql: Any, settings: Settings) -> Found:
     """Count everything.
 
     Args:
         client: of Redis.
-        mysql: connection in UTC that commits by itself.
+        mysql: from :func:`connect`.
         settings: of the workers.
     """
     found = Found()

@@ -20,10 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-import pymysql
 import redis
 
 from pepi_stream.errors import PepiError
+from pepi_stream.local.books import connect
 from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.errors import DirectoryInUseError, LocalError
 from pepi_stream.local.lock import LOCK_NAME, DirectoryLock
@@ -34,7 +34,6 @@ _POLL_SECONDS = 0.02
 _LOCK_SECONDS = 45.0  # a worker whose starter was killed drains before it lets go
 _STOP_SECONDS = 25.0  # worker.drain_seconds is 20 by default
 _MIGRATE_SECONDS = 60.0
-_CONNECT_SECONDS = 5
 # They would win over REDIS_URL and DATABASE_URL, and point at somebody's real servers.
 _NOT_INHERITED = frozenset({"PEPI_REDIS__URL", "PEPI_DATABASE__URL"})
 
@@ -146,17 +145,7 @@ class Stack:
 
     def mysql(self) -> Any:
         """Connect to the private MariaDB: a pymysql connection in UTC that commits by itself."""
-        args = self.settings.database.connect_args()
-        return pymysql.connect(
-            user=args["user"],
-            password=args["password"],
-            database=args["db"],
-            unix_socket=args["unix_socket"],
-            charset="utf8mb4",
-            autocommit=True,
-            connect_timeout=_CONNECT_SECONDS,
-            init_command="SET time_zone = '+00:00'",
-        )
+        return connect(self.settings)
 
     def migrate(self) -> None:
         """Create the tables.

@@ -9,10 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-import pymysql
 import redis
 
-from pepi_stream.local.books import differing, find, select
+from pepi_stream.local.books import connect, differing, find, select
 from pepi_stream.settings import Settings
 from tests.chaos import events
 from tests.chaos.producer import MARK
@@ -87,7 +86,7 @@ def judge(
     """
     verdict = Verdict(max_rss_mb=max_rss_mb)
     wrong = verdict.wrong
-    with closing(redis.Redis.from_url(redis_url)) as client, closing(_mysql(settings)) as mysql:
+    with closing(redis.Redis.from_url(redis_url)) as client, closing(connect(settings)) as mysql:
         client.delete(MARK)
         verdict.stray_keys = client.dbsize()
         found = find(client, mysql, settings)
@@ -143,16 +142,3 @@ def _row_numbers(mysql: Any) -> Iterator[int]:
 def _dead_numbers(mysql: Any) -> Iterator[int]:
     for (payload,) in select(mysql, "SELECT payload FROM pepi_dead_letter"):
         yield events.number_of(payload)
-
-
-def _mysql(settings: Settings) -> Any:
-    args = settings.database.connect_args()
-    return pymysql.connect(
-        user=args["user"],
-        password=args["password"],
-        database=args["db"],
-        unix_socket=args["unix_socket"],
-        charset="utf8mb4",
-        autocommit=True,
-        init_command="SET time_zone = '+00:00'",
-    )
