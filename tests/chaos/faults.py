@@ -13,6 +13,7 @@ import resource
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Final
+from uuid import UUID
 
 import aiomysql
 
@@ -38,6 +39,7 @@ _WINDOWS = b"\x03INSERT INTO `pepi_window_"
 _LEASE_SECONDS: Final = float(SETTINGS["PEPI_SOURCE__LEASE_SECONDS"])
 _LOCK_WAIT_SECONDS: Final = float(SETTINGS["PEPI_DATABASE__LOCK_WAIT_SECONDS"])
 _NEWEST = "ORDER BY window_start DESC LIMIT 50"
+_OLD_SECONDS = 15
 _PATIENCE_SECONDS = 25.0  # for a fault's moment to come
 
 
@@ -236,8 +238,19 @@ async def redeliver_committed_claim(cluster: Cluster, random: Random) -> None:
 @fault
 async def reuse_claim_id(cluster: Cluster, random: Random) -> None:
     """A claim id that the ledger knows, with other payloads, which must not be dropped."""
-    claim_id = await _open_claim(cluster)
-    await wait_until(lambda: _acked(cluster, claim_id), seconds=_PATIENCE_SECONDS)
+    # One so old that no ack of it is on its way any more: that would drop whatever has the id.
+    async with cluster.mysql_lock, cluster.admin() as admin:
+        cursor = await admin.cursor()
+        await cursor.execute(
+            "SELECT claim_id FROM pepi_claim WHERE committed_at < NOW(3) - INTERVAL "
+            f"{_OLD_SECONDS} SECOND ORDER BY claim_id DESC LIMIT 1"
+        )
+        found = await cursor.fetchone()
+    if found is None:
+        raise TimeoutError("no claim is old enough yet")
+    claim_id = str(UUID(bytes=found[0]))
+    if not await _acked(cluster, claim_id):
+        raise TimeoutError(f"claim {claim_id} is open again")
     await cluster.producer.hand_over(lambda pipe, fresh: _make_claim(pipe, claim_id, fresh))
 
 
