@@ -178,7 +178,7 @@ class Arena:
 
     def payloads(self, n: int) -> list[bytes]:
         """Return the first n events."""
-        return list(self.client.lrange(_EVENTS, 0, n - 1))
+        return [bytes(p) for p in self.client.lrange(_EVENTS, 0, n - 1)]  # type: ignore[arg-type]
 
     def fill(self, n: int) -> str:
         """Make a list of n events under another name than the queue's; return its name.
@@ -289,7 +289,8 @@ class Arena:
                 check_alive(children)
                 if looked - moved > _STUCK_SECONDS:
                     raise LocalError(
-                        f"{children[0].name}: no row for {_STUCK_SECONDS:g} s; {children[0].log_tail()}"
+                        f"{children[0].name}: no row for {_STUCK_SECONDS:g} s; "
+                        f"{children[0].log_tail()}"
                     )
                 rss = max(rss, *map(rss_mb, (child.pid for child in children)))
                 self.pause(_LOOK_SECONDS if rows < n else _LAST_LOOK_SECONDS)
