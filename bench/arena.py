@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import pymysql
@@ -215,7 +216,12 @@ class Arena:
         return child
 
     def start_workers(
-        self, database: str, count: int = 1, *, config: str | None = None, **settings: str
+        self,
+        database: str,
+        count: int = 1,
+        *,
+        config: str | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> list[Child]:
         """Create the tables and start workers from the Procfile; return once all of them claim.
 
@@ -225,24 +231,44 @@ class Arena:
             config: TOML file for PEPI_CONFIG; by default the default configuration.
             settings: further variables, such as PEPI_SINK__MAX_ROWS.
         """
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("PEPI_")}
-        env = environ | {
-            "REDIS_URL": self.redis.url,
-            "DATABASE_URL": self.mariadb.url_of(database),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            **({"PEPI_CONFIG": config} if config else {}),
-            **settings,
-        }
-        migrate = self.start("migrate", procfile_processes("release", 1, env=env)[0].command, env)
-        self._until(lambda: migrate.status is not None, [])
-        if migrate.status != 0:
-            raise LocalError(f"the migration ended with {migrate.status}; {migrate.log_tail()}")
+        env = self._worker_env(database, config) | dict(settings)
+        self._migrate(env)
         workers = [
             self.start(process.name, process.command, process.env)
             for process in procfile_processes("worker", count, env=env)
         ]
         self.wait_ready(workers, "draining the list")
         return workers
+
+    def migrate(self, database: str, *, config: str | None = None) -> None:
+        """Create the tables of a configuration in a database."""
+        self._migrate(self._worker_env(database, config))
+
+    def contender_env(self, database: str) -> dict[str, str]:
+        """Return the environment of the contenders that are not ours."""
+        return _environ() | {
+            "BENCH_REDIS_SOCKET": str(self.redis.socket_path),
+            "BENCH_MYSQL_SOCKET": str(self.mariadb.socket_path),
+            "BENCH_MYSQL_USER": "pepi",
+            "BENCH_MYSQL_PASSWORD": self.mariadb.password,
+            "BENCH_MYSQL_DATABASE": database,
+            "BENCH_QUEUE": QUEUE,
+        }
+
+    def _worker_env(self, database: str, config: str | None) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return _environ() | {
+            "REDIS_URL": self.redis.url,
+            "DATABASE_URL": self.mariadb.url_of(database),
+            "PATH": path,  # `faust` in the Procfile is the one beside this Python
+            **({"PEPI_CONFIG": config} if config else {}),
+        }
+
+    def _migrate(self, env: dict[str, str]) -> None:
+        migrate = self.start("migrate", procfile_processes("release", 1, env=env)[0].command, env)
+        self._until(lambda: migrate.status is not None, [])
+        if migrate.status != 0:
+            raise LocalError(f"the migration ended with {migrate.status}; {migrate.log_tail()}")
 
     def wait_ready(self, children: Sequence[Child], word: str) -> None:
         """Return once the log of each child holds ``word``."""
@@ -319,6 +345,11 @@ class Arena:
             if time.monotonic() > deadline:
                 raise LocalError(f"not ready after {_READY_SECONDS:g} s")
             self.pause(_LOOK_SECONDS)
+
+
+def _environ() -> dict[str, str]:
+    """Our environment without what would change the workers' settings."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PEPI_")}
 
 
 def payloads_from(start: int, n: int, *, rate: float) -> Iterator[bytes]:
