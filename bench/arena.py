@@ -326,6 +326,7 @@ class Arena:
                 [(counted,)] = cursor.fetchall()
         finally:
             conn.close()
+            self.client.delete(QUEUE)  # a replay leaves the list as it is
         if counted != n:
             raise LocalError(f"{children[0].name} left {counted:,} rows of {n:,} events")
         return Result(n, looked - began, usage, rss, marks)

@@ -120,7 +120,7 @@ def record(
     url = arena.mariadb.url_of(database)
     through = url.replace(quote(str(arena.mariadb.socket_path)), quote(str(listen)))
     workers = arena.start_workers(
-        database, config=config, settings=settings | {"DATABASE_URL": through}
+        database, config=config, settings={**settings, "DATABASE_URL": through}
     )
     arena.race(database, arena.fill(n), n, workers)
     arena.stop(workers)
