@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,17 +151,36 @@ def ensure_servers() -> None:
     )
     prefix = _as_root(f"{missing}\nAs root, run:  {by_hand}")
     print(f"setup: {missing}; installing {names} with apt-get", flush=True)
-    finished = subprocess.run(
-        [*prefix, "/bin/sh", "-c", _APT_SCRIPT, "apt", *packages],
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    finished = _apt(prefix, packages)
     still_missing, _ = _survey()
     if still_missing:
         raise ServerMissingError(
             f"{'; '.join(still_missing)}\napt-get could not install that (status "
             f"{finished.returncode}; its messages are above). As root, run:  {by_hand}"
         )
+
+
+def apt_install(packages: Sequence[str]) -> None:
+    """Install Debian packages, where there is apt-get and a way to be root.
+
+    Raises:
+        ServerMissingError: There is none; says what to install by hand.
+    """
+    names = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        raise ServerMissingError(f"this machine has no apt-get; install {names} by other means")
+    prefix = _as_root(f"As root, run:  apt-get install --no-install-recommends {names}")
+    print(f"setup: installing {names} with apt-get", flush=True)
+    _apt(prefix, [name for name in packages for _ in range(2)])
+
+
+def _apt(prefix: Sequence[str], packages: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
+    """Run the script over (wanted, fallback, ...); what it prints goes to our output."""
+    return subprocess.run(
+        [*prefix, "/bin/sh", "-c", _APT_SCRIPT, "apt", *packages],
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
 
 
 def _survey() -> tuple[list[str], list[str]]:
