@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -37,7 +36,13 @@ def prepare_perl() -> str:
 
 def start_perl(arena: Arena, database: str) -> list[Child]:
     """Start the old flow; ready on return."""
-    return _start(arena, "perl", ["perl", str(_HERE / "perl" / "flow.pl")], database, {})
+    return _start(
+        arena,
+        "perl",
+        [shutil.which("perl") or "perl", str(_HERE / "perl" / "flow.pl")],
+        database,
+        {},
+    )
 
 
 def prepare_go(directory: Path) -> tuple[Path, str]:
