@@ -95,7 +95,6 @@ class Database:
         return Transaction(
             conn,
             schema=self.schema,
-            row_names=self.renderer.names,
             pipeline=self.pipeline,
             packet=packet,
             max_bytes=max_bytes,

@@ -32,7 +32,7 @@ class SinkBuffer:
     def add(self, rendered: Rendered, now: float) -> None:
         """Take a claim's batch in; ``now`` in seconds of any monotonic clock."""
         self._waiting.append((now, rendered))
-        self.rows += len(rendered.rows)
+        self.rows += rendered.size
         self.bytes += rendered.weight
 
     def due_in(self, now: float) -> float | None:
@@ -50,7 +50,7 @@ class SinkBuffer:
         while self._waiting and (not taken or (rows < self._max_rows and weight < self._max_bytes)):
             _, rendered = self._waiting.popleft()
             taken.append(rendered)
-            rows += len(rendered.rows)
+            rows += rendered.size
             weight += rendered.weight
         self.rows -= rows
         self.bytes -= weight

@@ -81,6 +81,20 @@ async def look_at(conn: aiomysql.Connection, name: str) -> Found | None:
     )
 
 
+async def null_by_default(conn: aiomysql.Connection, table: str) -> frozenset[str]:
+    """Return the columns that an INSERT which does not name them leaves NULL.
+
+    MariaDB says that a column's default is the text NULL where MySQL says that it has none.
+    """
+    rows = await fetch(
+        conn,
+        "SELECT COLUMN_NAME FROM information_schema.COLUMNS "
+        f"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}' AND IS_NULLABLE = 'YES' "
+        "AND COALESCE(COLUMN_DEFAULT, 'NULL') = 'NULL' AND EXTRA = ''",
+    )
+    return frozenset(str(name) for (name,) in rows)
+
+
 def judge(table: Table, found: Found | None) -> TableState:
     """Say whether the sink can write to the table that was found."""
     name = table.name

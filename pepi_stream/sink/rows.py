@@ -8,22 +8,51 @@ from typing import Any
 
 from pepi_stream.columns import ColumnSpec
 from pepi_stream.events import Batch, Constant
-from pepi_stream.sink.literals import is_clean_text, literal, literals, timestamp_literals
+from pepi_stream.sink.literals import NULL, is_clean_text, literal, literals, timestamp_literals
 
 
 class Rendered:
-    """A batch and the SQL text of its rows: ``rows[i]`` is event i, without parentheses.
+    """A batch and the SQL text of its rows.
+
+    The text is joined and encoded while its parts are still in the processor's cache, and the
+    rows apart are made anew only when the server refuses one of them (docs/decisions/0010).
+
+    Args:
+        batch: what was rendered.
+        names: the columns that the rows fill, in order.
+        rows: SQL text of each event, without parentheses.
+        again: makes the same rows anew; by default these are kept.
 
     Attributes:
+        values: ``row),(row),(row`` in UTF-8; None when a row holds a lone surrogate, which is no
+            Unicode text.
         weight: about how many bytes it costs in a statement and in memory.
     """
 
-    __slots__ = ("batch", "rows", "weight")
+    __slots__ = ("_again", "batch", "names", "size", "values", "weight")
 
-    def __init__(self, batch: Batch, rows: list[str]) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        names: Sequence[str],
+        rows: list[str],
+        again: Callable[[], list[str]] | None = None,
+    ) -> None:
         self.batch = batch
-        self.rows = rows
-        self.weight = sum(map(len, rows)) + sum(len(d.payload) for d in batch.dead)
+        self.names = tuple(names)
+        self.size = len(rows)
+        text = "),(".join(rows)
+        try:
+            self.values: bytes | None = text.encode()
+        except UnicodeEncodeError:
+            self.values = None
+        self.weight = len(self.values or text) + sum(len(d.payload) for d in batch.dead)
+        self._again = again or (lambda: rows)
+
+    @property
+    def rows(self) -> list[str]:
+        """SQL text of each event, without parentheses."""
+        return self._again()
 
 
 class RowRenderer:
@@ -35,11 +64,16 @@ class RowRenderer:
 
     Args:
         columns: in table order; those that MySQL fills by itself are left out.
+
+    Attributes:
+        omittable: names of the columns that MySQL fills with NULL when an INSERT does not name
+            them. One that is NULL in all of a batch's rows is then not sent.
     """
 
     def __init__(self, columns: Sequence[ColumnSpec]) -> None:
         self.columns = [c for c in columns if c.values is not None]
         self.names = [c.name for c in self.columns]
+        self.omittable: frozenset[str] = frozenset()
 
     def render(self, batch: Batch) -> Rendered:
         """Render a batch.
@@ -49,23 +83,44 @@ class RowRenderer:
                 too few of them.
         """
         if not batch.size:
-            return Rendered(batch, [])
-        kinds = ""
-        constants: list[str] = []
-        varying: list[Sequence[Any]] = []
-        for column in self.columns:
-            kind, values = _kind(column, batch)
-            if kind != "c":
-                kinds += kind
-                varying.append(values)
-            elif kinds.endswith("c"):
-                constants[-1] += "," + values[0]
-            else:
-                kinds += kind
-                constants.append(values[0])
-        if not varying:
-            return Rendered(batch, constants * batch.size)
-        return Rendered(batch, _row_writer(kinds)(varying, constants))
+            return Rendered(batch, self.names, [])
+        kinds = [(column, *_kind(column, batch)) for column in self.columns]
+        sent = [
+            (column, kind, values)
+            for column, kind, values in kinds
+            if not (kind == "c" and values[0] == NULL and column.name in self.omittable)
+        ] or kinds
+        columns = [column for column, _, _ in sent]
+        rows = _write(batch.size, [(kind, values) for _, kind, values in sent])
+        return Rendered(
+            batch,
+            [column.name for column in columns],
+            rows,
+            lambda: _write(batch.size, [_kind(column, batch) for column in columns]),
+        )
+
+    def render_all(self, batch: Batch) -> list[str]:
+        """Return the rows of a batch with no column omitted; raises as :meth:`render` does."""
+        return _write(batch.size, [_kind(column, batch) for column in self.columns])
+
+
+def _write(size: int, columns: Sequence[tuple[str, Sequence[Any]]]) -> list[str]:
+    """Return the rows of these columns, each as (kind, values) from :func:`_kind`."""
+    kinds = ""
+    constants: list[str] = []
+    varying: list[Sequence[Any]] = []
+    for kind, values in columns:
+        if kind != "c":
+            kinds += kind
+            varying.append(values)
+        elif kinds.endswith("c"):
+            constants[-1] += "," + values[0]
+        else:
+            kinds += kind
+            constants.append(values[0])
+    if not varying:
+        return constants * size
+    return _row_writer(kinds)(varying, constants)
 
 
 def _kind(column: ColumnSpec, batch: Batch) -> tuple[str, Sequence[Any]]:

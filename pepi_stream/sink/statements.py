@@ -74,6 +74,11 @@ def insert_rows(head: str, rows: Sequence[str]) -> bytes:
     return f"{head}({'),('.join(rows)})".encode()
 
 
+def insert_values(head: str, values: Sequence[bytes]) -> bytes:
+    """Return the INSERT of batches' joined rows (:attr:`Rendered.values`)."""
+    return b"%s(%s)" % (head.encode(), b"),(".join(values))
+
+
 class RowCut:
     """Cuts rendered rows into statements of a bounded size.
 

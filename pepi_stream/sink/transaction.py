@@ -8,7 +8,7 @@ failed statement as a whole and keeps the transaction (MySQL manual, "InnoDB Err
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import aiomysql
 
@@ -25,6 +25,8 @@ from pepi_stream.sink.poison import PoisonSearch
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
 
+_INSERT_ROWS = 1000  # that make an INSERT long enough
+
 #: What the ledger knows: claim key -> (number of payloads, digest).
 _Known = dict[bytes, tuple[int, bytes]]
 
@@ -35,7 +37,6 @@ class Transaction:
     Args:
         conn: from :func:`pepi_stream.sink.connect`.
         schema: the tables.
-        row_names: SQL columns that rendered rows fill.
         pipeline: recounts the windows of a batch that lost poison rows.
         packet: the server's max_allowed_packet in bytes.
         max_bytes: bytes of one INSERT, at most (unless one row is longer).
@@ -46,7 +47,6 @@ class Transaction:
         conn: aiomysql.Connection,
         *,
         schema: Schema,
-        row_names: Sequence[str],
         pipeline: Pipeline,
         packet: int,
         max_bytes: int,
@@ -56,7 +56,6 @@ class Transaction:
         self._pipeline = pipeline
         self._packet = packet
         self._max_bytes = min(max_bytes, packet - statements.PACKET_RESERVE)
-        self._head = statements.insert_head(schema.table, row_names)
 
     async def write(self, flush: Sequence[Rendered]) -> Outcome:
         """Commit a flush.
@@ -90,8 +89,12 @@ class Transaction:
 
     async def _write(self, flush: Sequence[Rendered]) -> Outcome:
         fresh, repeated, conflicts = await self._enter_ledger(flush)
-        rows = [row for rendered in fresh for row in rendered.rows]
-        refused = await self._insert(rows)
+        refused: dict[int, str] = {}
+        rows = 0
+        for group in _groups(fresh, self._max_bytes):
+            for at, reason in (await self._insert(group)).items():
+                refused[rows + at] = reason
+            rows += sum(rendered.size for rendered in group)
         batches = self._without(fresh, refused) if refused else [r.batch for r in fresh]
 
         letters = ((b.claim, b.format, letter) for b in batches for letter in b.dead)
@@ -110,7 +113,7 @@ class Transaction:
             [r.batch.claim for r in fresh],
             repeated,
             conflicts,
-            len(rows) - len(refused),
+            rows - len(refused),
             sum(len(b.dead) for b in batches),
             counts,
         )
@@ -159,38 +162,64 @@ class Transaction:
             )
         return {key: (payloads, digest) for key, payloads, digest, _ in rows}
 
-    async def _insert(self, rows: Sequence[str]) -> dict[int, str]:
-        """Insert rows; return those that the server refuses: index -> its message."""
-        cut = statements.RowCut(rows, self._max_bytes - len(self._head))
+    async def _insert(self, group: Sequence[Rendered]) -> dict[int, str]:
+        """Insert rows that fill the same columns; return those that the server refuses.
+
+        Returns:
+            Index of the row in the group -> the server's message.
+        """
+        head = statements.insert_head(self._schema.table, group[0].names)
+        values = [rendered.values for rendered in group if rendered.values is not None]
+        reason = None
+        if len(values) == len(group):
+            statement = statements.insert_values(head, values)
+            if len(statement) <= self._max_bytes:
+                reason = await self._refusal(statement)
+                if reason is None:
+                    return {}
+        rows = [row for rendered in group for row in rendered.rows]
         search = PoisonSearch(len(rows))
+        if reason is not None:
+            search.refuse(len(rows), reason)
+        cut = statements.RowCut(rows, self._max_bytes - len(head))
         while probe := search.probe():
             first, stop = probe
             stop = cut.stop(first, stop)
-            try:
-                statement = statements.insert_rows(self._head, rows[first:stop])
-                if len(statement) >= self._packet:  # one row: the cut leaves at least one
-                    raise PoisonError(
-                        f"a row of {len(statement)} bytes is above the server's "
-                        f"max_allowed_packet of {self._packet} bytes"
-                    )
-                await execute(self.conn, statement)
-            except Exception as exc:
-                failure = (
-                    exc if isinstance(exc, PoisonError) else mysql_failure(exc, "inserting rows")
-                )
-                if not isinstance(failure, PoisonError):
-                    raise
-                search.refuse(stop, failure.reason)
-            else:
+            reason = await self._refusal_of(head, rows[first:stop])
+            if reason is None:
                 search.accept(stop)
+            else:
+                search.refuse(stop, reason)
         return search.refused
+
+    async def _refusal_of(self, head: str, rows: Sequence[str]) -> str | None:
+        try:
+            statement = statements.insert_rows(head, rows)
+        except UnicodeEncodeError as exc:
+            return str(_poison(exc))
+        if len(statement) >= self._packet:  # one row: the cut leaves at least one
+            return (
+                f"a row of {len(statement)} bytes is above the server's "
+                f"max_allowed_packet of {self._packet} bytes"
+            )
+        return await self._refusal(statement)
+
+    async def _refusal(self, statement: bytes) -> str | None:
+        """Run an INSERT of rows; return why it was refused, or None when the rows landed."""
+        try:
+            await execute(self.conn, statement)
+        except Exception as exc:
+            if (reason := _poison(exc)) is None:
+                raise
+            return reason
+        return None
 
     def _without(self, fresh: Sequence[Rendered], refused: dict[int, str]) -> list[Batch]:
         """Return the batches without the refused rows, which become dead letters."""
         batches: list[Batch] = []
         first = 0
         for rendered in fresh:
-            batch, size = rendered.batch, len(rendered.rows)
+            batch, size = rendered.batch, rendered.size
             here = [i for i in range(size) if first + i in refused]
             if here:
                 gone = set(here)
@@ -202,6 +231,36 @@ class Transaction:
             batches.append(batch)
             first += size
         return batches
+
+
+def _groups(fresh: Sequence[Rendered], max_bytes: int) -> Iterator[list[Rendered]]:
+    """Yield runs of batches, in order, that go into one INSERT each: they fill the same columns.
+
+    Longer INSERTs are no faster: their parse tree leaves the server's caches.
+    """
+    group: list[Rendered] = []
+    rows = weight = 0
+    for rendered in fresh:
+        if not rendered.size:
+            continue
+        if group and (
+            rows >= _INSERT_ROWS
+            or rendered.names != group[0].names
+            or weight + rendered.weight > max_bytes
+        ):
+            yield group
+            group, rows, weight = [], 0, 0
+        group.append(rendered)
+        rows += rendered.size
+        weight += rendered.weight
+    if group:
+        yield group
+
+
+def _poison(exc: Exception) -> str | None:
+    """Return why rows were refused, or None when the error is about anything else."""
+    failure = mysql_failure(exc, "inserting rows")
+    return failure.reason if isinstance(failure, PoisonError) else None
 
 
 def _failure(exc: Exception, doing: str) -> PepiError:

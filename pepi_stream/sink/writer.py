@@ -22,7 +22,7 @@ from pepi_stream.sink import statements
 from pepi_stream.sink.buffer import SinkBuffer
 from pepi_stream.sink.connection import connect, disconnect, execute, fetch
 from pepi_stream.sink.failures import mysql_failure
-from pepi_stream.sink.inspection import inspect_tables
+from pepi_stream.sink.inspection import inspect_tables, null_by_default
 from pepi_stream.sink.rows import Rendered, RowRenderer
 from pepi_stream.sink.schema import Schema
 from pepi_stream.sink.transaction import Transaction
@@ -81,9 +81,9 @@ class Sink:
             logger.exception("%r cannot be rendered as a whole; taking it event by event", batch)
         rows: list[str] = []
         kept = self._pipeline.sieve(
-            batch, lambda event: rows.extend(self._renderer.render(event).rows)
+            batch, lambda event: rows.extend(self._renderer.render_all(event))
         )
-        return Rendered(kept, rows)
+        return Rendered(kept, self._renderer.names, rows)
 
     async def ready(self) -> None:
         """Wait until the server answers and has the tables.
@@ -190,7 +190,6 @@ class Sink:
         return Transaction(
             conn,
             schema=self.schema,
-            row_names=self._renderer.names,
             pipeline=self._pipeline,
             packet=int(packet),
             max_bytes=self._settings.sink.max_bytes,
@@ -201,6 +200,7 @@ class Sink:
             async for table, problem, remedy in inspect_tables(conn, self.schema):
                 if problem:
                     raise FatalError(f"table {table} {problem}; {remedy}")
+            self._renderer.omittable = await null_by_default(conn, self.schema.table)
         except (MySQLError, OSError) as exc:
             raise mysql_failure(exc, "looking at the tables") from exc
 

@@ -43,7 +43,6 @@ class Promises:
         self.pipeline = Pipeline.from_settings(settings)
         schema = Schema.from_settings(settings)
         self.renderer = RowRenderer(schema.columns)
-        self._head = statements.insert_head(schema.table, self.renderer.names)
 
     def fates(self, payloads: Sequence[bytes]) -> list[Fate]:
         """Return what becomes of each payload of a claim."""
@@ -77,11 +76,14 @@ class Promises:
         return fates
 
     def _check_rows(self, batch: Batch) -> None:
-        rows = self.renderer.render(batch).rows
-        assert len(rows) == len(batch)
+        rendered = self.renderer.render(batch)
+        rows = rendered.rows
+        assert rendered.size == len(rows) == len(batch)
         if not rows:
             return
-        text = statements.insert_rows(self._head, rows).removeprefix(self._head.encode())
+        assert rendered.values is not None
+        text = statements.insert_values("", [rendered.values])
+        assert text == statements.insert_rows("", rows), "rows differ when they are made again"
         columns = [
             [(_time if c.epoch_ms else _meant)(value) for value in c.values(batch)]
             for c in self.renderer.columns

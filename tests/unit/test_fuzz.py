@@ -99,9 +99,8 @@ def drop_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def drops(self: rows.RowRenderer, batch: Batch) -> rows.Rendered:
         rendered = render(self, batch)
-        if len(rendered.rows) > 3:
-            rendered.rows.pop()
-        return rendered
+        kept = rendered.rows[:3]
+        return rows.Rendered(batch, rendered.names, kept) if kept else rendered
 
     monkeypatch.setattr(rows.RowRenderer, "render", drops)
 

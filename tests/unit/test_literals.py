@@ -173,4 +173,34 @@ def test_the_weight_is_that_of_rows_and_dead_letters() -> None:
     dead = [DeadLetter(0, None, b"d" * 100, "why")]
     batch = Batch(claim, format="f", size=2, columns={}, dead=dead)
     spec = ColumnSpec("a", "TEXT", lambda batch: ["a" * 10, "b" * 20])
-    assert RowRenderer([spec]).render(batch).weight == 12 + 22 + 100
+    assert (
+        RowRenderer([spec]).render(batch).weight
+        == len("'aaaaaaaaaa'),('bbbbbbbbbbbbbbbbbbbb'") + 100
+    )
+
+
+def test_a_column_of_nulls_is_left_out_where_mysql_fills_in_null() -> None:
+    claim = Claim(new_claim_id(1), [b"x"], delivery=1, received_at=1)
+    batch = Batch(claim, format="f", size=2, columns={})
+    specs = [
+        ColumnSpec("a", "TEXT", lambda batch: Constant(None, 2)),
+        ColumnSpec("b", "TEXT", lambda batch: ["x", None]),
+        ColumnSpec("c", "TEXT", lambda batch: Constant(None, 2)),
+    ]
+    renderer = RowRenderer(specs)
+    assert renderer.render(batch).names == ("a", "b", "c")
+    renderer.omittable = frozenset({"a", "b"})
+    rendered = renderer.render(batch)
+    assert (rendered.names, rendered.values) == (("b", "c"), b"'x',NULL),(NULL,NULL")
+    assert rendered.rows == ["'x',NULL", "NULL,NULL"]
+    assert renderer.render_all(batch) == ["NULL,'x',NULL", "NULL,NULL,NULL"]
+    nothing = RowRenderer(specs[:1])
+    nothing.omittable = frozenset({"a"})
+    assert nothing.render(batch).names == ("a",)  # an INSERT needs a column
+
+
+def test_rows_that_are_no_unicode_have_no_joined_text() -> None:
+    claim = Claim(new_claim_id(1), [b"x"], delivery=1, received_at=1)
+    batch = Batch(claim, format="f", size=2, columns={})
+    rendered = RowRenderer([ColumnSpec("a", "TEXT", lambda batch: ["x", "\ud800"])]).render(batch)
+    assert (rendered.values, rendered.rows) == (None, ["'x'", "'\ud800'"])

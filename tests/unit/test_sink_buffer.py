@@ -12,7 +12,7 @@ from pepi_stream.sink import Rendered, SinkBuffer
 
 def rendered(rows: int, width: int = 1) -> Rendered:
     claim = Claim(new_claim_id(1), [], delivery=1, received_at=1)
-    return Rendered(Batch(claim, format="f", size=rows, columns={}), ["x" * width] * rows)
+    return Rendered(Batch(claim, format="f", size=rows, columns={}), ["id"], ["x" * width] * rows)
 
 
 def buffer(max_rows: int = 10, max_bytes: int = 1000, max_age: float = 5.0) -> SinkBuffer:
