@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pepi_stream.local.install import apt_install
 
 _HERE = Path(__file__).parent / "contenders"
 _SCRIPT = Path(__file__).parent.parent / "lua" / "lrange.lua"
-_PERL_MODULES = ("Redis", "DBD::mysql", "JSON::XS")
+_PERL_MODULES = ("DBI", "Redis", "DBD::mysql", "JSON::XS")
 _PERL_PACKAGES = ("libredis-perl", "libdbd-mysql-perl", "libjson-xs-perl", "perl")
 _BUILD_SECONDS = 300.0
 
@@ -55,13 +56,14 @@ def prepare_go(directory: Path) -> tuple[Path, str]:
         LocalError: no toolchain, or the build fails; the message says why.
     """
     if shutil.which("go") is None:
-        apt_install(["golang-go"])
+        apt_install(["golang-go", "ca-certificates"])
     if shutil.which("go") is None:
         raise LocalError("there is no Go toolchain, and apt-get brought none")
     program = directory / "go-flow"
     built = subprocess.run(
-        ["go", "build", "-o", str(program), "."],
+        ["go", "build", "-buildvcs=false", "-o", str(program), "."],
         cwd=_HERE / "go",
+        env=os.environ | {"CGO_ENABLED": "0"},  # no C compiler is needed
         capture_output=True,
         text=True,
         timeout=_BUILD_SECONDS,

@@ -1,10 +1,10 @@
-module bench
+module pepi_stream/bench/contenders/go
 
 go 1.18
 
 require (
 	github.com/go-sql-driver/mysql v1.7.1
-	github.com/redis/go-redis/v9 v9.5.1
+	github.com/redis/go-redis/v9 v9.7.3
 )
 
 require (
