@@ -76,8 +76,8 @@ class LowWater:
     something was missing, as soon as nothing below it is missing any more. (In a steady stream
     there may be a hole near the top at each look, but none stays.)
 
-    A number that is missing for good (its transaction was rolled back) is passed over after
-    three seconds. Should it be a slow commit after all, its probes are never seen, and measure() says so.
+    A number that is missing for good (its transaction was rolled back) is passed over after three
+    seconds. Should it be a slow commit after all, its probes may never be seen; measure() says so.
 
     Args:
         seq: all rows up to here have been seen.
