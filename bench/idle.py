@@ -16,7 +16,8 @@ _STEP_SECONDS = 0.2
 def idle_cost(arena: Arena, children: Sequence[Child], seconds: float) -> float:
     """Return the CPU that waiting consumers use together, in percent of one core.
 
-    The kernel counts in ticks of 10 ms, so over ten seconds the figure is exact to 0.1.
+    What it differs from the truth is 10 ms of CPU at most: 0.1 over ten seconds. A worker takes
+    less than that, so give it a minute.
 
     Args:
         arena: nothing is queued.

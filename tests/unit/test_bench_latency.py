@@ -62,11 +62,11 @@ def test_the_low_water_mark_waits_for_a_lower_number_that_commits_later() -> Non
 def test_the_low_water_mark_passes_a_number_that_never_comes_in_the_end() -> None:
     water = LowWater(0)
     look(water, {2, 3}, now=0.0)
-    look(water, {2, 3}, now=0.5)
+    look(water, {2, 3}, now=2.0)
     assert water.seq == 0
-    look(water, {2, 3, 4}, now=1.5)
+    look(water, {2, 3, 4}, now=3.5)
     assert water.seq == 3
-    look(water, {2, 3, 4}, now=1.6)
+    look(water, {2, 3, 4}, now=3.6)
     assert water.seq == 4
 
 
