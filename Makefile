@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 TESTS := tests/unit tests/lua tests/integration tests/chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test chaos fuzz lint requirements clean
+.PHONY: help setup run demo test bench chaos fuzz lint requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ demo: setup ## push EVENTS=n events, drain them, check that every one is account
 
 test: setup lint ## lint, then the unit, lua and integration tests (PYTEST_ARGS=... to narrow)
 	$(PY) -m pytest $(TESTS) $(PYTEST_ARGS)
+
+bench: setup ## race the article's Perl and Go on the same events (QUICK=1 for a first look)
+	@env QUICK='$(QUICK)' EVENTS='$(if $(filter command line,$(origin EVENTS)),$(EVENTS))' \
+	  ROUNDS='$(ROUNDS)' $(PY) -m bench
 
 chaos: setup ## break everything at random for SECONDS=n (60), then account for every event
 	@env SECONDS='$(SECONDS)' SEED='$(SEED)' WORKERS='$(WORKERS)' FAULTS='$(FAULTS)' \
