@@ -340,7 +340,7 @@ class Arena:
                         f"{children[0].name}: no row for {_STUCK_SECONDS:g} s; "
                         f"{children[0].log_tail()}"
                     )
-                rss = max(rss, *map(rss_mb, (child.pid for child in children)))
+                rss = max(rss, *(rss_mb(child.pid) for child in children))
                 self.pause(_LOOK_SECONDS if rows < n else _LAST_LOOK_SECONDS)
             usage = self.usage(children) - before
             with conn.cursor() as cursor:
@@ -356,7 +356,7 @@ class Arena:
     def usage(self, children: Sequence[Child]) -> Usage:
         """CPU seconds used so far."""
         return Usage(
-            sum(cpu_seconds(child.pid) for child in children),
+            sum(cpu_seconds(pid) for child in children for pid in tree(child.pid)),
             cpu_seconds(self.redis.pid),
             cpu_seconds(self.mariadb.pid),
         )
@@ -412,6 +412,12 @@ def check_alive(children: Sequence[Child]) -> None:
     for child in children:
         if child.status is not None:
             raise LocalError(f"{child.name} ended with {child.status}; {child.log_tail()}")
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and all that it has forked."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in children for found in tree(int(child)))]
 
 
 def cpu_seconds(pid: int) -> float:

@@ -286,3 +286,43 @@ async def alone(db: Database) -> bool:
         "WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
     )
     return int(others) == 0
+
+
+async def test_a_column_with_a_default_of_the_users_is_still_sent_as_null(
+    database_url: str,
+) -> None:
+    async with database(database_url, **SOON) as db:
+        conn = await db.connect()
+        await conn.query("ALTER TABLE pepi_event MODIFY client VARCHAR(64) NULL DEFAULT 'none'")
+        async with running(db) as run:
+            await run.sink.ready()
+            run.sink.accept(db.batch(events(2)))
+            await run.wait_for(1)
+            assert await db.query("SELECT client, os FROM pepi_event") == [(None, None)] * 2
+            # Only what MySQL fills in by itself is left out.
+            [rendered] = [run.sink._render(db.batch(events(1)))]
+            assert "client" in rendered.names
+            assert "os" not in rendered.names
+
+
+async def test_batches_that_fill_different_columns_share_a_flush(database_url: str) -> None:
+    """And a poison row among them is the only one that is lost to the table."""
+    environ = NEVER | {"PEPI_SINK__MAX_ROWS": "6", "PEPI_SINK__CONNECTIONS": "1"}
+    async with database(database_url, **environ) as db, running(db) as run:
+        await run.sink.ready()
+        flush = [
+            db.batch([event(1), event(2)]),
+            db.batch([event(3, TAGS="t" * 300), event(4)]),  # longer than the column
+            db.batch([event(5, BOUNCE_TYPE="HARDBOUNCE"), event(6)]),
+        ]
+        assert len({run.sink._render(batch).names for batch in flush}) == 2
+        for batch in flush:
+            run.sink.accept(batch)
+        await run.wait_for(3)
+        assert [(outcome.rows, outcome.dead) for outcome in run.outcomes] == [(5, 1)]
+        assert await db.ids() == ["1", "2", "4", "5", "6"]
+        [(position, _, payload, reason)] = await db.dead()
+        assert (position, payload) == (0, event(3, TAGS="t" * 300))
+        assert "campaign" in reason
+        classes = await db.query("SELECT id, bounce_class FROM pepi_event ORDER BY id")
+        assert dict(classes) == {"1": None, "2": None, "4": None, "5": "hard", "6": None}
