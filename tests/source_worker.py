@@ -60,10 +60,11 @@ class Worker:
 
 @asynccontextmanager
 async def running(worker: Worker) -> AsyncIterator[Worker]:
-    """Run the source's three loops; an error that none of them should raise fails the test."""
+    """Run the source's loops; an error that none of them should raise fails the test."""
     source = worker.source
     loops: list[Callable[[], Awaitable[None]]] = [
         source.claim_forever,
+        source.deliver_forever,
         source.ack_forever,
         source.renew_forever,
     ]

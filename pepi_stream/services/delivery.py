@@ -161,6 +161,7 @@ class Delivery(Service):
     async def _run(self) -> None:
         await self._subscribed()
         await self.sink.ready()
+        self._spawn(self.source.deliver_forever())
         self._spawn(self.source.ack_forever())
         self._spawn(self.source.renew_forever())
         self._spawn(self._prune_forever())

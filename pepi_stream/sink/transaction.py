@@ -25,7 +25,7 @@ from pepi_stream.sink.poison import PoisonSearch
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
 
-_INSERT_ROWS = 1000  # that make an INSERT long enough
+_INSERT_ROWS = 2500  # that make an INSERT long enough
 
 #: What the ledger knows: claim key -> (number of payloads, digest).
 _Known = dict[bytes, tuple[int, bytes]]

@@ -70,6 +70,7 @@ class RedisSource:
         longest = int(settings.source.lease_seconds / settings.redis.timeout_seconds)
         self._claiming, self._recovering = Patience(longest), Patience(longest)
         self._deliver = deliver
+        self._claimed: asyncio.Queue[Claim] = asyncio.Queue()
         self._quiet = asyncio.Event()
         self._waiting: asyncio.Task[bool] | None = None
         self._outcomes: list[Outcome] = []
@@ -122,9 +123,18 @@ class RedisSource:
                 failure = redis_failure(exc, f"claiming from {self.store.queue}")
                 await self._wait(backoff, failure, quiet=self._quiet)
                 continue
-            await self._take(claim)
+            self._take(claim)
             if claim.delivery == 1 and self._emptied_queue(claim):
                 await asyncio.sleep(_GATHER_SECONDS)
+
+    async def deliver_forever(self) -> NoReturn:
+        """Hand on what was claimed.
+
+        A task of its own, so that the request for the next claim is on its way first: Redis
+        then works on it while this one is decoded.
+        """
+        while True:
+            await self._deliver(await self._claimed.get())
 
     async def renew_forever(self) -> NoReturn:
         """Renew the leases of everything held, three times a lease."""
@@ -253,7 +263,7 @@ class RedisSource:
             )
         return False
 
-    async def _take(self, claim: Claim) -> None:
+    def _take(self, claim: Claim) -> None:
         if not claim.payloads:
             logger.error(
                 "claim %s has a lease but no payloads: its list was evicted or deleted by "
@@ -266,7 +276,7 @@ class RedisSource:
         if claim.delivery > 1:
             logger.info("took over %r", claim)
         self.held.add(claim)
-        await self._deliver(claim)
+        self._claimed.put_nowait(claim)
 
     async def walk(self, claim: Claim) -> AsyncIterator[tuple[int, bool]]:
         """Walk through a claim that keeps coming back.
