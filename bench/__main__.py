@@ -24,6 +24,7 @@ from pepi_stream.local.errors import LocalError
 from pepi_stream.local.stack import Interrupted, Signals
 
 _RESULTS = Path("bench/results")
+_README = Path("README.md")
 _CHART = Path("docs/bench.svg")
 
 
@@ -72,7 +73,9 @@ def main() -> int:
     _say(f"all of it is in {path}")
     if not plan.quick and not found["absent"]:
         _CHART.write_text(report.chart(found), encoding="utf-8")
-        _say(f"the chart is {_CHART}")
+        readme = _README.read_text(encoding="utf-8")
+        _README.write_text(report.put(report.table(found), readme), encoding="utf-8")
+        _say(f"the chart is {_CHART}, the table is in {_README}")
     print(json.dumps(found["ratios"], separators=(",", ":")), flush=True)
     return 0
 

@@ -25,6 +25,8 @@ _PACKAGES = (
     "redis",
     "uvloop",
 )
+#: Stands in the README before and after what :func:`table` writes.
+MARK = "<!-- bench -->"
 _ROW, _BAR, _LEFT, _WIDTH = 34, 20, 150, 760
 _COLOURS = {"ours": "#2563eb", "limit": "#cbd5e1", "go": "#94a3b8", "perl": "#94a3b8"}
 
@@ -142,3 +144,46 @@ def chart(report: dict[str, Any]) -> str:
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def table(report: dict[str, Any]) -> str:
+    """Return the README's table and what follows it, in Markdown."""
+    races, where, ratios = report["races"], report["machine"], report["ratios"]
+    lines = [
+        "| | events/s | lowest to highest | what it does |",
+        "| --- | ---: | --- | --- |",
+    ]
+    for name, found in races.items():
+        rates = [run["events_per_second"] for run in found["runs"]]
+        lines.append(
+            f"| `{name}` | {found['median_events_per_second']:,} | "
+            f"{min(rates):,} to {max(rates):,} | {found['about']} |"
+        )
+    latencies = "; ".join(
+        f"{seen['p50_ms']:.0f} / {seen['p99_ms']:.0f} / {seen['max_ms']:.0f} ms at {int(rate):,}"
+        for rate, seen in report["latency"].items()
+    )
+    scale = report["scale"]
+    lines += [
+        "",
+        f"Median of {report['rounds']} rounds of {report['events']:,} events "
+        f"({where['cpu']}, {where['cores']} cores and {where['memory_gib']} GiB, shared by all "
+        f"that runs; {report['at'][:10]}). Within a round, `ours-article` does "
+        f"{ratios['article_vs_go']:.2f} times `go`, {ratios['article_vs_go_tuned']:.2f} times "
+        f"`go-tuned` and {ratios['article_vs_perl']:.0f} times `perl`; `ours-full`, which does far "
+        f"more, {ratios['full_vs_go']:.2f} times `go` and {ratios['full_of_limit']:.2f} of what "
+        "MariaDB does alone with the whole machine.",
+        "",
+        f"From push to visible row, p50 / p99 / max: {latencies} events/s. A backlog of "
+        f"{scale['events']:,}: the last million at {ratios['flatness']:.2f} times the rate of the "
+        f"first, worker memory {ratios['max_rss_mb']:.0f} MiB at most. Waiting, a worker uses "
+        f"{report['idle_cpu_percent']} % of a core.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def put(text: str, into: str) -> str:
+    """Return a document with what is between its two ``<!-- bench -->`` lines replaced."""
+    before, _, rest = into.partition(MARK)
+    _, _, after = rest.partition(MARK)
+    return f"{before}{MARK}\n{text}{MARK}{after}"

@@ -10,7 +10,7 @@ from bench.__main__ import plan_of
 from bench.arena import Result, Usage
 from bench.contest import Contest
 from bench.limit import packets, statements_of
-from bench.report import chart
+from bench.report import MARK, chart, put
 from bench.steady import part_rates
 from pepi_stream.local.errors import LocalError
 
@@ -69,3 +69,10 @@ def test_the_chart_is_a_picture_of_the_medians() -> None:
     bars = [e for e in svg.iter("{http://www.w3.org/2000/svg}rect") if e.get("rx")]
     widths = [float(bar.get("width", "")) for bar in bars]
     assert widths[0] == pytest.approx(2 * widths[1], abs=0.2)
+
+
+def test_the_table_replaces_the_one_in_the_document() -> None:
+    document = f"before\n{MARK}\nold\n{MARK}\nafter\n"
+    once = put("new\n", document)
+    assert once == f"before\n{MARK}\nnew\n{MARK}\nafter\n"
+    assert put("new\n", once) == once
