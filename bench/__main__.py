@@ -92,7 +92,7 @@ def plan_of(environ: Any) -> Plan:
     if quick:
         return Plan(True, events, 10_000, rounds, False, (20_000,), 5.0, 0, (), 0.0)
     rates = (5_000, 20_000, 50_000)
-    return Plan(False, events, 100_000, rounds, True, rates, 60.0, 10_000_000, (1, 2, 4), 10.0)
+    return Plan(False, events, 100_000, rounds, True, rates, 60.0, 10_000_000, (1, 2, 4), 30.0)
 
 
 def _bench(arena: Arena, plan: Plan) -> dict[str, Any]:
