@@ -237,6 +237,8 @@ class SinkSettings(_Section):
     """Seconds the oldest claim waits before a flush; 0 flushes at once."""
     connections: Annotated[_Int, Field(ge=1, le=64)]
     """Connections that write at the same time."""
+    bulk: bool
+    """Whether rows go as parameters of a prepared statement where the server is MariaDB."""
     retry_max_seconds: Annotated[_Float, Field(ge=0.05, le=3600)]
     """Seconds between two tries, at most."""
     ledger_retention_days: Annotated[_Int, Field(ge=1, le=3650)]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import aiomysql
 
 from pepi_stream.errors import FatalError, PepiError, TransientError
 from pepi_stream.settings import DatabaseSettings
+from pepi_stream.sink.bulk import BulkConnection
 from pepi_stream.sink.failures import mysql_failure
-from pepi_stream.sink.tls import GuardedConnection
 from pepi_stream.tls import client_context
 
 # Strict, so that a value that does not fit is an error and not a silent cut;
@@ -31,7 +32,7 @@ STATEMENT_SECONDS = 120.0
 _GOODBYE_SECONDS = 1.0
 
 
-async def connect(settings: DatabaseSettings) -> aiomysql.Connection:
+async def connect(settings: DatabaseSettings) -> BulkConnection:
     """Open a connection with the sink's session settings.
 
     Raises:
@@ -43,19 +44,19 @@ async def connect(settings: DatabaseSettings) -> aiomysql.Connection:
     return await _connect(settings, settings.connect_args())
 
 
-async def connect_without_database(settings: DatabaseSettings) -> aiomysql.Connection:
+async def connect_without_database(settings: DatabaseSettings) -> BulkConnection:
     """Open a connection to the server, whether or not the database exists yet."""
     return await _connect(settings, settings.connect_args() | {"db": None})
 
 
-async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> aiomysql.Connection:
+async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> BulkConnection:
     tls = settings.tls()
     context = client_context(tls) if tls else None
     # aiomysql encodes the password as Latin-1, and servers compare bytes of UTF-8.
     password = args["password"].encode().decode("latin-1")
     try:
         async with asyncio.timeout(settings.timeout_seconds):
-            conn = GuardedConnection(
+            conn = BulkConnection(
                 **args | {"password": password},
                 ssl=context,
                 charset="utf8mb4",
@@ -116,3 +117,13 @@ async def execute(conn: aiomysql.Connection, sql: bytes) -> int:
     async with asyncio.timeout(STATEMENT_SECONDS):
         affected: int = await conn.query(sql)
     return affected
+
+
+async def execute_bulk(conn: BulkConnection, sql: str, types: bytes, rows: Sequence[bytes]) -> int:
+    """Execute a statement once a row; as :meth:`BulkConnection.execute_bulk`.
+
+    Raises:
+        TimeoutError: no answer in :data:`STATEMENT_SECONDS`; the connection is closed.
+    """
+    async with asyncio.timeout(STATEMENT_SECONDS):
+        return await conn.execute_bulk(sql, types, rows)

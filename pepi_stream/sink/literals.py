@@ -69,15 +69,18 @@ def timestamp_literals(values: Sequence[int | None]) -> Sequence[str]:
     return [known[ms] for ms in values]
 
 
+def timestamp_text(ms: int) -> str:
+    """Return ms since 1970 as the text of a DATETIME(3) in UTC."""
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}"
+
+
 def _timestamp(ms: int | None) -> str:
-    if ms is None:
-        return NULL
-    return f"{_second(ms // 1000)}.{ms % 1000:03d}'"
+    return NULL if ms is None else f"'{timestamp_text(ms)}'"
 
 
 @lru_cache(maxsize=4096)
 def _second(seconds: int) -> str:
-    return "'" + datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S").rjust(19, "0")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S").rjust(19, "0")
 
 
 def _datetime(value: datetime) -> str:

@@ -75,8 +75,13 @@ def insert_rows(head: str, rows: Sequence[str]) -> bytes:
 
 
 def insert_values(head: str, values: Sequence[bytes]) -> bytes:
-    """Return the INSERT of batches' joined rows (:attr:`Rendered.values`)."""
+    """Return the INSERT of batches' joined rows (:attr:`Rendered.body`)."""
     return b"%s(%s)" % (head.encode(), b"),(".join(values))
+
+
+def insert_placeholders(head: str, columns: int) -> str:
+    """Return the INSERT to prepare for rows of parameters."""
+    return f"{head}({','.join('?' * columns)})"
 
 
 class RowCut:

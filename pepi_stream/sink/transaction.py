@@ -8,7 +8,7 @@ failed statement as a whole and keeps the transaction (MySQL manual, "InnoDB Err
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 
 import aiomysql
 
@@ -19,13 +19,16 @@ from pepi_stream.events import Batch, WindowKey
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.sink import statements
-from pepi_stream.sink.connection import execute, fetch
+from pepi_stream.sink.bulk import BulkConnection, NoBulkError, bulk_head, common_types
+from pepi_stream.sink.connection import execute, execute_bulk, fetch
 from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
 from pepi_stream.sink.poison import PoisonSearch
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
 
-_INSERT_ROWS = 2500  # that make an INSERT long enough
+# Rows that make an INSERT's text long enough; the parse tree of a longer one leaves the server's
+# caches.
+_TEXT_ROWS = 2500
 
 #: What the ledger knows: claim key -> (number of payloads, digest).
 _Known = dict[bytes, tuple[int, bytes]]
@@ -44,7 +47,7 @@ class Transaction:
 
     def __init__(
         self,
-        conn: aiomysql.Connection,
+        conn: BulkConnection,
         *,
         schema: Schema,
         pipeline: Pipeline,
@@ -94,7 +97,7 @@ class Transaction:
         for group in _groups(fresh, self._max_bytes):
             for at, reason in (await self._insert(group)).items():
                 refused[rows + at] = reason
-            rows += sum(rendered.size for rendered in group)
+            rows += sum(rendered.size for rendered in group.rendered)
         batches = self._without(fresh, refused) if refused else [r.batch for r in fresh]
 
         letters = ((b.claim, b.format, letter) for b in batches for letter in b.dead)
@@ -162,22 +165,22 @@ class Transaction:
             )
         return {key: (payloads, digest) for key, payloads, digest, _ in rows}
 
-    async def _insert(self, group: Sequence[Rendered]) -> dict[int, str]:
-        """Insert rows that fill the same columns; return those that the server refuses.
+    async def _insert(self, group: _Group) -> dict[int, str]:
+        """Insert the rows of a group; return those that the server refuses.
 
         Returns:
             Index of the row in the group -> the server's message.
         """
-        head = statements.insert_head(self._schema.table, group[0].names)
-        values = [rendered.values for rendered in group if rendered.values is not None]
+        head = statements.insert_head(self._schema.table, group.names)
         reason = None
-        if len(values) == len(group):
-            statement = statements.insert_values(head, values)
-            if len(statement) <= self._max_bytes:
-                reason = await self._refusal(statement)
+        if (whole := self._whole(head, group)) is not None:
+            try:
+                reason = await _refusal(whole)
                 if reason is None:
                     return {}
-        rows = [row for rendered in group for row in rendered.rows]
+            except NoBulkError:
+                pass
+        rows = [row for rendered in group.rendered for row in rendered.rows()]
         search = PoisonSearch(len(rows))
         if reason is not None:
             search.refuse(len(rows), reason)
@@ -192,6 +195,20 @@ class Transaction:
                 search.refuse(stop, reason)
         return search.refused
 
+    def _whole(self, head: str, group: _Group) -> Awaitable[int] | None:
+        """Return what inserts all rows of a group as they were rendered, if one statement can."""
+        bodies = [rendered.body for rendered in group.rendered if rendered.body is not None]
+        if len(bodies) < len(group.rendered):
+            return None
+        if group.types is None:
+            statement = statements.insert_values(head, bodies)
+            return execute(self.conn, statement) if len(statement) <= self._max_bytes else None
+        size = len(bulk_head(0, group.types)) + sum(map(len, bodies))
+        if not self.conn.bulk or size > self._max_bytes:
+            return None
+        sql = statements.insert_placeholders(head, len(group.names))
+        return execute_bulk(self.conn, sql, group.types, bodies)
+
     async def _refusal_of(self, head: str, rows: Sequence[str]) -> str | None:
         try:
             statement = statements.insert_rows(head, rows)
@@ -202,17 +219,7 @@ class Transaction:
                 f"a row of {len(statement)} bytes is above the server's "
                 f"max_allowed_packet of {self._packet} bytes"
             )
-        return await self._refusal(statement)
-
-    async def _refusal(self, statement: bytes) -> str | None:
-        """Run an INSERT of rows; return why it was refused, or None when the rows landed."""
-        try:
-            await execute(self.conn, statement)
-        except Exception as exc:
-            if (reason := _poison(exc)) is None:
-                raise
-            return reason
-        return None
+        return await _refusal(execute(self.conn, statement))
 
     def _without(self, fresh: Sequence[Rendered], refused: dict[int, str]) -> list[Batch]:
         """Return the batches without the refused rows, which become dead letters."""
@@ -233,28 +240,59 @@ class Transaction:
         return batches
 
 
-def _groups(fresh: Sequence[Rendered], max_bytes: int) -> Iterator[list[Rendered]]:
-    """Yield runs of batches, in order, that go into one INSERT each: they fill the same columns.
+class _Group:
+    """Batches whose rows go into one INSERT: they fill the same columns with the same types.
 
-    Longer INSERTs are no faster: their parse tree leaves the server's caches.
+    Attributes:
+        rendered: the batches, in order.
+        names: the columns.
+        types: of parameters; None when the rows are text.
     """
-    group: list[Rendered] = []
-    rows = weight = 0
+
+    def __init__(self, first: Rendered) -> None:
+        self.rendered = [first]
+        self.names = first.names
+        self.types = first.types
+        self._rows = first.size
+        self._weight = first.weight
+
+    def add(self, other: Rendered, max_bytes: int) -> bool:
+        """Take a batch in, if it fits; say whether it did."""
+        weight = self._weight + other.weight
+        if self.names != other.names or weight > max_bytes:
+            return False
+        if self.types is None or other.types is None:
+            if self.types is not other.types or self._rows >= _TEXT_ROWS:
+                return False
+        else:
+            types = common_types(self.types, other.types)
+            if types is None:
+                return False
+            self.types = types
+        self.rendered.append(other)
+        self._rows += other.size
+        self._weight = weight
+        return True
+
+
+def _groups(fresh: Sequence[Rendered], max_bytes: int) -> list[_Group]:
+    """Return runs of batches, in order, that go into one INSERT each."""
+    groups: list[_Group] = []
     for rendered in fresh:
-        if not rendered.size:
-            continue
-        if group and (
-            rows >= _INSERT_ROWS
-            or rendered.names != group[0].names
-            or weight + rendered.weight > max_bytes
-        ):
-            yield group
-            group, rows, weight = [], 0, 0
-        group.append(rendered)
-        rows += rendered.size
-        weight += rendered.weight
-    if group:
-        yield group
+        if rendered.size and not (groups and groups[-1].add(rendered, max_bytes)):
+            groups.append(_Group(rendered))
+    return groups
+
+
+async def _refusal(insert: Awaitable[int]) -> str | None:
+    """Insert rows; return why the server refused them, or None when they landed."""
+    try:
+        await insert
+    except Exception as exc:
+        if (reason := _poison(exc)) is None:
+            raise
+        return reason
+    return None
 
 
 def _poison(exc: Exception) -> str | None:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-import aiomysql
 from pymysql.err import MySQLError
 
 from pepi_stream.backoff import Backoff
@@ -20,10 +19,11 @@ from pepi_stream.pipeline import Pipeline
 from pepi_stream.settings import Settings
 from pepi_stream.sink import statements
 from pepi_stream.sink.buffer import SinkBuffer
+from pepi_stream.sink.bulk import BulkConnection
 from pepi_stream.sink.connection import connect, disconnect, execute, fetch
 from pepi_stream.sink.failures import mysql_failure
 from pepi_stream.sink.inspection import inspect_tables, null_by_default
-from pepi_stream.sink.rows import Rendered, RowRenderer
+from pepi_stream.sink.rows import Rendered, RowRenderer, rendered_text
 from pepi_stream.sink.schema import Schema
 from pepi_stream.sink.transaction import Transaction
 
@@ -83,7 +83,7 @@ class Sink:
         kept = self._pipeline.sieve(
             batch, lambda event: rows.extend(self._renderer.render_all(event))
         )
-        return Rendered(kept, self._renderer.names, rows)
+        return rendered_text(kept, self._renderer.names, rows)
 
     async def ready(self) -> None:
         """Wait until the server answers and has the tables.
@@ -195,11 +195,12 @@ class Sink:
             max_bytes=self._settings.sink.max_bytes,
         )
 
-    async def _check_tables(self, conn: aiomysql.Connection) -> None:
+    async def _check_tables(self, conn: BulkConnection) -> None:
         try:
             async for table, problem, remedy in inspect_tables(conn, self.schema):
                 if problem:
                     raise FatalError(f"table {table} {problem}; {remedy}")
+            self._renderer.bulk = conn.bulk and self._settings.sink.bulk
             self._renderer.omittable = await null_by_default(conn, self.schema.table)
         except (MySQLError, OSError) as exc:
             raise mysql_failure(exc, "looking at the tables") from exc
