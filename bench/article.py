@@ -75,13 +75,29 @@ def prepare_go(directory: Path) -> tuple[Path, str]:
 
 
 def start_go(
-    arena: Arena, database: str, program: Path, *, batch: int = 100, inserters: int = 1
+    arena: Arena,
+    database: str,
+    program: Path,
+    *,
+    batch: int = 100,
+    inserters: int = 1,
+    interpolate: bool = False,
 ) -> list[Child]:
-    """Start the new flow, by default as published; ready on return."""
+    """Start the new flow, by default as published; ready on return.
+
+    Args:
+        arena: with the servers.
+        database: that it writes to.
+        program: as :func:`prepare_go` built it.
+        batch: events of one pop, and rows of one INSERT.
+        inserters: goroutines that insert.
+        interpolate: let the driver write the values into the statement (interpolateParams).
+    """
     env = {
         "BENCH_SCRIPT": str(_SCRIPT),
         "BENCH_BATCH": str(batch),
         "BENCH_INSERTERS": str(inserters),
+        "BENCH_INTERPOLATE": "1" if interpolate else "0",
     }
     return _start(arena, "go", [str(program)], database, env)
 

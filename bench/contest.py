@@ -14,8 +14,8 @@ from pepi_stream.local.errors import LocalError
 
 Start = Callable[[str], list[Child]]
 
-#: Tried for `go-tuned`: (batch, inserters).
-GO_GRID = ((1000, 1), (1000, 2), (5000, 1), (5000, 2))
+#: Tried for `go-tuned`, all with interpolateParams: (batch, inserters).
+GO_GRID = ((100, 1), (1000, 1), (1000, 2), (5000, 1), (5000, 2))
 
 #: Ratios of rates, taken within a round: name -> (ours, whose).
 RATIOS = {
@@ -115,9 +115,9 @@ def assemble(arena: Arena, *, events: int, perl_events: int, grid: bool) -> Cont
             ),
             Contender(
                 "go-tuned",
-                f"batch {batch}, inserters {inserters}",
+                f"batch {batch}, inserters {inserters}, interpolateParams",
                 lambda database: article.start_go(
-                    arena, database, program, batch=batch, inserters=inserters
+                    arena, database, program, batch=batch, inserters=inserters, interpolate=True
                 ),
                 events,
                 config,
@@ -198,7 +198,9 @@ def _best(arena: Arena, program: Path, events: int) -> tuple[int, int]:
         batch, inserters = parameters
 
         def start(database: str) -> list[Child]:
-            return article.start_go(arena, database, program, batch=batch, inserters=inserters)
+            return article.start_go(
+                arena, database, program, batch=batch, inserters=inserters, interpolate=True
+            )
 
         tried = Contender("go-grid", "", start, events, article.ARTICLE_CONFIG)
         result = run(arena, tried)

@@ -1,7 +1,7 @@
 """What MariaDB alone allows: the statements that our worker sent, replayed from memory.
 
 A proxy records what a worker says to MariaDB in a run that nobody times. The replay then sends
-those very statements, over as many connections as wrote them, each when the one before on its
+those very commands, over as many connections as wrote them, each when the one before on its
 connection has been answered; no Redis, no decoding, no Python between them.
 """
 
@@ -18,17 +18,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import pymysql
 import redis
+import uvloop
 
 from bench.arena import Arena
 from pepi_stream.local.child import Child
+from pepi_stream.sink.bulk import COM_STMT_BULK_EXECUTE, COM_STMT_PREPARE, BulkConnection
 
 _CHUNK = 1 << 18
 _COM_QUERY = 3
-_ERR = 0xFF
+_COMMANDS = bytes([_COM_QUERY, COM_STMT_PREPARE, COM_STMT_BULK_EXECUTE])
 
-#: One connection's statements, in order.
+_BEGIN = bytes([_COM_QUERY]) + b"BEGIN"
+_SELECT = bytes([_COM_QUERY]) + b"SELECT"
+
+#: What a client said over one connection, in order: bodies of commands, the first byte says which.
 Recording = list[bytes]
 
 
@@ -54,16 +58,16 @@ class RecordingProxy:
         self._started.wait()
 
     def stop(self) -> list[Recording]:
-        """Stop; return the statements of each connection that inserted rows."""
+        """Stop; return the commands of each connection that inserted rows."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        recordings = [statements_of(bytes(stream)) for stream in self._streams]
+        recordings = [commands_of(bytes(stream)) for stream in self._streams]
         # A SELECT's answer (of session variables only) comes in several packets: left out.
         return [
-            [statement for statement in recording if not statement.startswith(b"SELECT")]
+            [command for command in recording if not command.startswith(_SELECT)]
             for recording in recordings
-            if b"BEGIN" in recording
+            if _BEGIN in recording
         ]
 
     def _run(self) -> None:
@@ -140,8 +144,8 @@ def start(arena: Arena, database: str, recording: Path) -> Child:
     return child
 
 
-def statements_of(said: bytes) -> Recording:
-    """Return the statements in what a client said: every COM_QUERY, in order.
+def commands_of(said: bytes) -> Recording:
+    """Return the commands in what a client said that a replay has to repeat.
 
     Source: MariaDB's "Client/Server Protocol", packets of a 3-byte length and a number; a command
     begins with number 0, and a body of 2**24 - 1 bytes goes on in the next packet.
@@ -157,15 +161,14 @@ def statements_of(said: bytes) -> Recording:
         body += part
         if size == 0xFFFFFF:
             continue
-        if first == 0 and body[:1] == bytes([_COM_QUERY]):
-            found.append(body[1:])
+        if first == 0 and body and body[0] in _COMMANDS:
+            found.append(body)
         body = b""
     return found
 
 
-def packets(statement: bytes) -> bytes:
-    """Return a statement as the packets of one COM_QUERY."""
-    body = bytes([_COM_QUERY]) + statement
+def packets(body: bytes) -> bytes:
+    """Return a command as packets."""
     framed = []
     for number, start in enumerate(range(0, len(body) + 1, 0xFFFFFF)):
         part = body[start : start + 0xFFFFFF]
@@ -173,56 +176,49 @@ def packets(statement: bytes) -> bytes:
     return b"".join(framed)
 
 
-def replay(recordings: Sequence[Recording]) -> None:
+async def replay(recordings: Sequence[Recording]) -> None:
     """Send every recording over a connection of its own, all at once when the queue fills.
 
-    Prints ``ready`` when all are connected, ``done`` at the end, and waits for SIGTERM.
+    Prints ``ready`` when all are connected.
 
     Raises:
-        RuntimeError: the server refused a statement.
+        pymysql.err.MySQLError: the server refused a statement.
     """
-    streams = [[packets(statement) for statement in recording] for recording in recordings]
-    connections = [
-        pymysql.connect(
-            user=os.environ["BENCH_MYSQL_USER"],
-            password=os.environ["BENCH_MYSQL_PASSWORD"],
-            database=os.environ["BENCH_MYSQL_DATABASE"],
-            unix_socket=os.environ["BENCH_MYSQL_SOCKET"],
-            charset="utf8mb4",
-            autocommit=True,
-        )
-        for _ in streams
-    ]
+    connections = [await _connect() for _ in recordings]
     queue = os.environ["BENCH_QUEUE"]
     client = redis.Redis(unix_socket_path=os.environ["BENCH_REDIS_SOCKET"])
-    client.ping()
-    failures: list[str] = []
-
-    def send_all(connection: pymysql.Connection, stream: list[bytes]) -> None:
-        sock = connection._sock
-        for packet in stream:
-            sock.sendall(packet)
-            answer = sock.recv(_CHUNK)
-            if answer[4] == _ERR:
-                failures.append(answer[7:].decode(errors="replace"))
-                return
-
-    threads = [
-        threading.Thread(target=send_all, args=pair)
-        for pair in zip(connections, streams, strict=True)
-    ]
     print("ready", flush=True)
     # Changes nothing, and returns when the queue appears.
     client.blmove(queue, queue, 0, src="LEFT", dest="LEFT")
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise RuntimeError(f"the server refused a statement: {failures[0]}")
-    signal.pause()
+    await asyncio.gather(*map(_send_all, connections, recordings))
+
+
+async def _connect() -> BulkConnection:
+    connection = BulkConnection(
+        user=os.environ["BENCH_MYSQL_USER"],
+        password=os.environ["BENCH_MYSQL_PASSWORD"],
+        db=os.environ["BENCH_MYSQL_DATABASE"],
+        unix_socket=os.environ["BENCH_MYSQL_SOCKET"],
+        charset="utf8mb4",
+        autocommit=True,
+    )
+    await connection._connect()
+    return connection
+
+
+async def _send_all(connection: BulkConnection, recording: Recording) -> None:
+    framed = [(body[0], packets(body)) for body in recording]
+    for command, packet in framed:
+        if command == COM_STMT_PREPARE:
+            # Numbered by the server as when it was recorded: in order.
+            await connection.prepare(packet[5:].decode())
+            continue
+        connection._next_seq_id = 1
+        connection._writer.write(packet)
+        await connection._read_packet()
 
 
 if __name__ == "__main__":
-    with Path(sys.argv[1]).open("rb") as file:
-        replay(pickle.load(file))
+    with Path(sys.argv[1]).open("rb") as recorded:
+        uvloop.run(replay(pickle.load(recorded)))
+    signal.pause()

@@ -85,10 +85,8 @@ class BulkConnection(GuardedConnection):
         try:
             number = self._prepared.get(sql)
             if number is None:
-                number = self._prepared[sql] = await self._prepare(sql)
-            await self._execute_command(
-                COM_STMT_BULK_EXECUTE, b"".join([bulk_head(number, types), *rows])
-            )
+                number = self._prepared[sql] = await self.prepare(sql)
+            await self._send(bulk_head(number, types), rows)
             await self._read_query_result()
         except MySQLError as exc:
             if exc.args and exc.args[0] in _NO_BULK:
@@ -98,7 +96,19 @@ class BulkConnection(GuardedConnection):
         affected: int = self._affected_rows
         return affected
 
-    async def _prepare(self, sql: str) -> int:
+    async def _send(self, head: bytes, rows: Sequence[bytes]) -> None:
+        size = 1 + len(head) + sum(map(len, rows))
+        if size >= MAX_PACKET_LEN:
+            await self._execute_command(COM_STMT_BULK_EXECUTE, b"".join([head, *rows]))
+            return
+        # What _execute_command does, without copying the rows three times.
+        self._ensure_alive()
+        self._result = None
+        self._next_seq_id = 1
+        self._writer.writelines([struct.pack("<iB", size, COM_STMT_BULK_EXECUTE) + head, *rows])
+
+    async def prepare(self, sql: str) -> int:
+        """Prepare a statement; return the server's number for it."""
         await self._execute_command(COM_STMT_PREPARE, sql.encode())
         packet = await self._read_packet()
         number, columns, parameters = struct.unpack_from("<IHH", packet.get_all_data(), 1)

@@ -9,7 +9,7 @@ import pytest
 from bench.__main__ import plan_of
 from bench.arena import Result, Usage
 from bench.contest import Contest
-from bench.limit import packets, statements_of
+from bench.limit import commands_of, packets
 from bench.report import MARK, chart, put
 from bench.steady import part_rates
 from pepi_stream.local.errors import LocalError
@@ -31,13 +31,14 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert ratios["article_vs_perl"] is None
 
 
-@pytest.mark.parametrize("size", [0, 1, 0xFFFFFE, 0xFFFFFF, 0x1000003])
+@pytest.mark.parametrize("size", [0, 1, 0xFFFFF8, 0xFFFFFF, 0x1000003])
 def test_a_statement_survives_its_packets(size: int) -> None:
-    statement = b"INSERT" + b"x" * size
+    statement = b"\3INSERT" + b"x" * size
     login = (5).to_bytes(3, "little") + b"\1" + b"login"
     ping = (1).to_bytes(3, "little") + b"\0\x0e"
-    said = login + packets(statement) + ping + packets(b"COMMIT")
-    assert statements_of(said) == [statement, b"COMMIT"]
+    bulk = b"\xfa" + b"y" * size
+    said = login + packets(statement) + ping + packets(bulk) + packets(b"\3COMMIT")
+    assert commands_of(said) == [statement, bulk, b"\3COMMIT"]
 
 
 def test_the_rate_of_each_part_lies_between_the_looks() -> None:
