@@ -207,14 +207,20 @@ async def _connect() -> BulkConnection:
 
 
 async def _send_all(connection: BulkConnection, recording: Recording) -> None:
-    framed = [(body[0], packets(body)) for body in recording]
+    framed = [(body[0], memoryview(packets(body))) for body in recording]
+    numbers: dict[bytes, bytes] = {}  # of prepared statements: as recorded -> now
+    latest = b""
     for command, packet in framed:
         if command == COM_STMT_PREPARE:
-            # Numbered by the server as when it was recorded: in order.
-            await connection.prepare(packet[5:].decode())
+            latest = (await connection.prepare(bytes(packet[5:]).decode())).to_bytes(4, "little")
             continue
         connection._next_seq_id = 1
-        connection._writer.write(packet)
+        if command == COM_STMT_BULK_EXECUTE:
+            # A statement is used first when it has just been prepared.
+            now = numbers.setdefault(bytes(packet[5:9]), latest)
+            connection._writer.writelines([packet[:5], now, packet[9:]])
+        else:
+            connection._writer.write(packet)
         await connection._read_packet()
 
 
