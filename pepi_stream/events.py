@@ -109,6 +109,11 @@ class Constant(Sequence[Any]):
     def __contains__(self, value: object) -> bool:
         return self._size > 0 and value == self.value
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constant):
+            return NotImplemented
+        return (self.value, self._size) == (other.value, other._size)
+
 
 class DeadLetter(msgspec.Struct, gc=False, frozen=True):
     """A record that became no row, whole, with the reason.

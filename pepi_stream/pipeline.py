@@ -44,9 +44,11 @@ class Pipeline:
             for window in windows:
                 _check_dimensions(window)
         source = settings.source
+        format = load_format(source.format)
+        format.wanted = _wanted(settings)
         return cls(
             LimitedFormat(
-                load_format(source.format),
+                format,
                 max_bytes=source.payload_max_bytes,
                 max_events=source.payload_max_events,
             ),
@@ -136,7 +138,9 @@ class Pipeline:
         decoded = self.format.decode(payloads)
         columns = decoded.columns
         occurred = columns.get("occurred_at", Constant(None, decoded.size))
-        if None in occurred:
+        if isinstance(occurred, Constant) and occurred.value is None:
+            columns["occurred_at"] = Constant(claim.received_at, decoded.size)
+        elif None in occurred:
             columns["occurred_at"] = [claim.received_at if ms is None else ms for ms in occurred]
         return Batch(
             claim,
@@ -157,6 +161,14 @@ class Pipeline:
                     )
                 batch.columns[name] = column
         return batch
+
+
+def _wanted(settings: Settings) -> frozenset[str] | None:
+    """Return the event fields that anybody reads; None when code that is not ours may."""
+    read = {column.value or column.name for column in settings.sink.columns}
+    if settings.enrich.enrichers or any(":" in name for name in read):
+        return None
+    return frozenset(read.union(*(window.by for window in settings.windows.values())))
 
 
 def _check_dimensions(window: Window) -> None:

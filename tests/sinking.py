@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import itertools
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pepi_stream.events import Batch, Column
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.settings import Settings, load_settings
 from pepi_stream.sink import Rendered, RowRenderer, Schema, Transaction, connect
+from pepi_stream.sink.bulk import BulkConnection, bulk_head
 from pepi_stream.sink.connection import fetch
 
 NOW_MS = 1_700_000_000_000
@@ -78,10 +79,11 @@ class Database:
         self.pipeline = Pipeline.from_settings(settings)
         self.schema = Schema.from_settings(settings)
         self.renderer = RowRenderer(self.schema.columns)
-        self._connections: list[aiomysql.Connection] = []
-        self._look: aiomysql.Connection | None = None
+        self.renderer.bulk = settings.sink.bulk  # the tests' server is MariaDB
+        self._connections: list[BulkConnection] = []
+        self._look: BulkConnection | None = None
 
-    async def connect(self, settings: Settings | None = None) -> aiomysql.Connection:
+    async def connect(self, settings: Settings | None = None) -> BulkConnection:
         """Open a connection with the sink's session; closed when the test ends."""
         conn = await connect((settings or self.settings).database)
         self._connections.append(conn)
@@ -173,17 +175,32 @@ async def database(url: str, tables: bool = True, /, **environ: str) -> AsyncIte
             conn.close()
 
 
+def intercept(conn: BulkConnection, before: Callable[[bytes], Awaitable[None]]) -> None:
+    """Await ``before(statement)`` each time before a connection is asked something."""
+    query, execute_bulk = conn.query, conn.execute_bulk
+
+    async def asked(sql: bytes | str, unbuffered: bool = False) -> Any:
+        await before(sql if isinstance(sql, bytes) else sql.encode())
+        return await query(sql, unbuffered)
+
+    async def asked_in_bulk(sql: str, types: bytes, rows: Sequence[bytes]) -> int:
+        await before(b"".join([sql.encode(), bulk_head(0, types), *rows]))
+        return await execute_bulk(sql, types, rows)
+
+    conn.query = asked
+    conn.execute_bulk = asked_in_bulk  # type: ignore[method-assign]
+
+
 class Statements:
-    """Everything a connection is asked, as it is sent."""
+    """Everything a connection is asked, as it is sent; a bulk behind the statement's own text."""
 
-    def __init__(self, conn: aiomysql.Connection) -> None:
+    def __init__(self, conn: BulkConnection) -> None:
         self.sent: list[bytes] = []
-        self._query = conn.query
-        conn.query = self._record
 
-    async def _record(self, sql: bytes | str, unbuffered: bool = False) -> Any:
-        self.sent.append(sql if isinstance(sql, bytes) else sql.encode())
-        return await self._query(sql, unbuffered)
+        async def record(sent: bytes) -> None:
+            self.sent.append(sent)
+
+        intercept(conn, record)
 
     def starting(self, head: str) -> list[bytes]:
         return [sql for sql in self.sent if sql.startswith(head.encode())]

@@ -28,6 +28,7 @@ from pepi_stream.tls import client_context
 _CANDIDATES = 20  # expired claims offered to one recovery
 _PAGE = 1000  # ids read at once
 _OOM_POLL_SECONDS = 0.2
+_READ_BYTES = 2**18  # of a reply at a time; as much as uvloop reads from the socket
 
 
 def connect_redis(settings: RedisSettings) -> Redis:
@@ -51,6 +52,7 @@ def connect_redis(settings: RedisSettings) -> Redis:
         socket_timeout=settings.timeout_seconds,
         socket_connect_timeout=settings.timeout_seconds,
         client_name="pepi_stream",
+        socket_read_size=_READ_BYTES,
     )
 
 

@@ -49,9 +49,14 @@ class Format(ABC):
 
     The rule for every format: each record is an event or a dead letter; no record makes
     decode raise, and none touches its neighbours.
+
+    Attributes:
+        name: shown in dead letters.
+        wanted: the columns that anybody reads, if that is known; a format may leave others out.
     """
 
     name: str
+    wanted: frozenset[str] | None = None
 
     @abstractmethod
     def decode(self, payloads: Sequence[bytes]) -> Decoded:

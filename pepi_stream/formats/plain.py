@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pepi_stream.events import Column
+from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import FormatError, JsonFormat, epoch_ms
 
 _SAME_NAME = (
-    *("ip", "user_agent", "client", "os", "device", "url"),
+    *("campaign", "ip", "user_agent", "client", "os", "device", "url"),
     *("bounce_class", "reason", "is_machine", "esp", "event_uid"),
 )
 
@@ -51,26 +51,33 @@ class PlainFormat(JsonFormat[PlainRecord]):
     record = PlainRecord
 
     def columns(self, records: Sequence[PlainRecord]) -> dict[str, Column]:
-        """Turn records into columns; fields that nobody sent stay away."""
+        """Turn records into columns; fields that nobody sent, or wants, stay away."""
         names = [r.event_name if r.event_name is not None else r.event for r in records]
         if None in names:
             raise FormatError("field event_name (or event) is missing")
         columns: dict[str, Column] = {
             "event_name": names,
             "id": [r.id if r.id is None else str(r.id) for r in records],
-            "recipient": [r.recipient if r.recipient is not None else r.email for r in records],
-            "campaign": [r.campaign for r in records],
             "occurred_at": _occurred_at(records),
         }
-        for field in _SAME_NAME:
+        if self._wants("recipient"):
+            columns["recipient"] = [
+                r.recipient if r.recipient is not None else r.email for r in records
+            ]
+        for field in filter(self._wants, _SAME_NAME):
             values = [getattr(r, field) for r in records]
             if values.count(None) < len(values):
                 columns[field] = values
         return columns
 
+    def _wants(self, field: str) -> bool:
+        return self.wanted is None or field in self.wanted
 
-def _occurred_at(records: Sequence[PlainRecord]) -> list[int | None]:
+
+def _occurred_at(records: Sequence[PlainRecord]) -> Column:
     stamps = [r.ts if r.ts is not None else r.timestamp for r in records]
+    if stamps.count(None) == len(stamps):
+        return Constant(None, len(stamps))
     field = "ts" if any(r.ts is not None for r in records) else "timestamp"
     if None not in stamps:
         return list(epoch_ms(stamps, field))

@@ -35,6 +35,8 @@ def _leaves(value: object, path: SettingPath) -> Iterator[tuple[SettingPath, obj
 def _show(value: object) -> str:
     if isinstance(value, SecretStr):
         return redact_url(value.get_secret_value())
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple | dict):
         return json.dumps(value, default=_show_column)
     return str(value)

@@ -11,8 +11,8 @@ Only what MySQL then treats as it would the literal in an INSERT's text is made 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from pepi_stream.events import Column, Constant
 from pepi_stream.sink.literals import timestamp_text
@@ -26,6 +26,7 @@ _TINY: Final = 1
 _LONGLONG: Final = 8
 STRING: Final = 253
 _LONGLONG_RANGE: Final = range(-(2**63), 2**63)
+_BOOLS: Final = {None: NULL, False: "\0\0", True: "\0\1"}
 
 
 class _Prefixes(dict[int, str]):
@@ -47,7 +48,7 @@ class _Prefixes(dict[int, str]):
         return prefix
 
 
-#: For the renderer's f-strings: the prefix of an ASCII string.
+#: For the renderer's f-strings, too: the prefix of a string of so many bytes.
 PREFIXES: Final = _Prefixes()
 
 
@@ -55,8 +56,8 @@ def parameters(values: Column) -> tuple[int, str, Sequence[str]] | None:
     """Render a column.
 
     Returns:
-        (type, kind, values), where kind is "c" for one parameter for all rows, "t" for ASCII
-        text whose prefix is still missing, and "l" for a parameter a row; None when the column
+        (type, kind, values), where kind is "c" for one parameter for all rows, "t" for text whose
+        prefix is still missing, and "l" for a parameter a row; None when the column
         holds a value that has to be sent as text.
 
     Raises:
@@ -69,23 +70,21 @@ def parameters(values: Column) -> tuple[int, str, Sequence[str]] | None:
         code, kind, [value] = rendered
         return code, "c", [PREFIXES[len(value)] + value if kind == "t" else value]
     types = set(map(type, values))
-    if types == {str} and "".join(values).isascii():
-        return STRING, "t", values
+    nullable = _NONE in types
     types.discard(_NONE)
     if not types:
         return UNTYPED, "c", [NULL]
-    if len(types) > 1:
-        return None
-    [found] = types
-    make = _MAKERS.get(found)
-    if make is None:
-        return None
-    distinct = set(values)
-    if found is int and not all(v is None or v in _LONGLONG_RANGE for v in distinct):
-        return None
-    known = {value: make(value) for value in distinct if value is not None}
-    known[None] = NULL
-    return _CODES[found], "l", [known[value] for value in values]
+    if types == {str}:
+        if not "".join(filter(None, values)).isascii():
+            values = [v and (v if v.isascii() else _one_character_a_byte(v)) for v in values]
+        if not nullable:
+            return STRING, "t", values
+        return STRING, "l", [NULL if v is None else PREFIXES[len(v)] + v for v in values]
+    if types == {bool}:
+        return _TINY, "l", [_BOOLS[v] for v in values]
+    if types == {int} and all(v is None or v in _LONGLONG_RANGE for v in values):
+        return _LONGLONG, "l", [NULL if v is None else _longlong(v) for v in values]
+    return None
 
 
 def timestamps(values: Column) -> tuple[int, str, Sequence[str]]:
@@ -98,17 +97,13 @@ def timestamps(values: Column) -> tuple[int, str, Sequence[str]]:
 
 
 def _string(text: str) -> str:
-    encoded = text if text.isascii() else text.encode().decode("latin-1")
+    encoded = text if text.isascii() else _one_character_a_byte(text)
     return PREFIXES[len(encoded)] + encoded
+
+
+def _one_character_a_byte(text: str) -> str:
+    return text.encode().decode("latin-1")
 
 
 def _longlong(value: int) -> str:
     return "\0" + value.to_bytes(8, "little", signed=True).decode("latin-1")
-
-
-def _tiny(value: bool) -> str:
-    return "\0\1" if value else "\0\0"
-
-
-_MAKERS: Final[dict[type, Callable[[Any], str]]] = {str: _string, int: _longlong, bool: _tiny}
-_CODES: Final[dict[type, int]] = {str: STRING, int: _LONGLONG, bool: _TINY}

@@ -19,6 +19,8 @@ import aiomysql
 
 from pepi_stream.claims.keys import claim_key, claims_key, deliveries_key
 from pepi_stream.claims.scripts import Scripts
+from pepi_stream.sink.bulk import bulk_head
+from pepi_stream.sink.parameters import STRING
 from tests.chaos.cluster import SETTINGS, Cluster, frozen
 from tests.claiming import QUEUE
 from tests.waiting import wait_until
@@ -33,7 +35,7 @@ _CLAIM = _SCRIPTS.claim.sha.encode()
 _RECOVER = _SCRIPTS.recover.sha.encode()
 _ACK = _SCRIPTS.ack.sha.encode()
 _COMMIT = b"\x03COMMIT"
-_ROWS = b"\x03INSERT INTO `pepi_event`"
+_ROWS = bulk_head(0, bytes([STRING] * 3))[4:]  # the number of the statement is not known
 _WINDOWS = b"\x03INSERT INTO `pepi_window_"
 
 _LEASE_SECONDS: Final = float(SETTINGS["PEPI_SOURCE__LEASE_SECONDS"])

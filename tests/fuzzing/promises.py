@@ -15,6 +15,7 @@ from pepi_stream.events import Batch
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.settings import load_settings
 from pepi_stream.sink import RowRenderer, Schema, statements
+from tests.bulk_rows import read_rows
 from tests.decoding import check_partition
 
 RECEIVED_MS = 1_700_000_000_123
@@ -43,6 +44,8 @@ class Promises:
         self.pipeline = Pipeline.from_settings(settings)
         schema = Schema.from_settings(settings)
         self.renderer = RowRenderer(schema.columns)
+        self.bulk_renderer = RowRenderer(schema.columns)
+        self.bulk_renderer.bulk = True
 
     def fates(self, payloads: Sequence[bytes]) -> list[Fate]:
         """Return what becomes of each payload of a claim."""
@@ -77,12 +80,12 @@ class Promises:
 
     def _check_rows(self, batch: Batch) -> None:
         rendered = self.renderer.render(batch)
-        rows = rendered.rows
+        rows = rendered.rows()
         assert rendered.size == len(rows) == len(batch)
         if not rows:
             return
-        assert rendered.values is not None
-        text = statements.insert_values("", [rendered.values])
+        assert rendered.body is not None
+        text = statements.insert_values("", [rendered.body])
         assert text == statements.insert_rows("", rows), "rows differ when they are made again"
         columns = [
             [(_time if c.epoch_ms else _meant)(value) for value in c.values(batch)]
@@ -98,6 +101,11 @@ class Promises:
             at = row.end() + 1
             assert text[row.end() : at] in (b",", b"")
         assert found == list(zip(*columns, strict=True))
+        bulk = self.bulk_renderer.render(batch)
+        assert bulk.body is not None
+        assert bulk.types is not None
+        assert [tuple(map(_meant, row)) for row in read_rows(bulk.body, bulk.types)] == found
+        assert bulk.rows() == rows
 
     def _check_letters(self, batch: Batch) -> None:
         letters = [(batch.claim, batch.format, letter) for letter in batch.dead]
@@ -126,6 +134,8 @@ def _too_deep(fate: Fate) -> bool:
 
 def _meant(value: object) -> bytes | None:
     """Return what the server should read, as bytes; None for NULL."""
+    if isinstance(value, bytes):
+        return value
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return str(int(value) if isinstance(value, bool) else value).encode()

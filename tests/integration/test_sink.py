@@ -291,7 +291,7 @@ async def alone(db: Database) -> bool:
 async def test_a_column_with_a_default_of_the_users_is_still_sent_as_null(
     database_url: str,
 ) -> None:
-    async with database(database_url, **SOON) as db:
+    async with database(database_url, **SOON, PEPI_SINK__BULK="false") as db:
         conn = await db.connect()
         await conn.query("ALTER TABLE pepi_event MODIFY client VARCHAR(64) NULL DEFAULT 'none'")
         async with running(db) as run:
@@ -307,7 +307,11 @@ async def test_a_column_with_a_default_of_the_users_is_still_sent_as_null(
 
 async def test_batches_that_fill_different_columns_share_a_flush(database_url: str) -> None:
     """And the poison rows among them are the only ones that the table does not get."""
-    environ = NEVER | {"PEPI_SINK__MAX_ROWS": "6", "PEPI_SINK__CONNECTIONS": "1"}
+    environ = NEVER | {
+        "PEPI_SINK__MAX_ROWS": "6",
+        "PEPI_SINK__CONNECTIONS": "1",
+        "PEPI_SINK__BULK": "false",
+    }
     async with database(database_url, **environ) as db, running(db) as run:
         await run.sink.ready()
         flush = [

@@ -60,9 +60,9 @@ examples = settings(
 )
 
 
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    async with database(database_url) as opened:
+@pytest.fixture(params=["true", "false"], ids=["bulk", "text"])
+async def db(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    async with database(database_url, PEPI_SINK__BULK=request.param) as opened:
         yield opened
 
 

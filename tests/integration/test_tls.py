@@ -18,7 +18,8 @@ from pepi_stream.errors import FatalError, PepiError, TransientError
 from pepi_stream.local.servers import MariaDBServer, RedisServer, ServerTls
 from pepi_stream.settings import load_settings
 from pepi_stream.sink import connect
-from pepi_stream.sink.connection import fetch
+from pepi_stream.sink.connection import disconnect, execute_bulk, fetch
+from pepi_stream.sink.parameters import STRING
 from tests.flow import MakeFlow, plain
 from tests.mysql_admin import administer
 from tests.private_ca import Pair, PrivateCA
@@ -92,6 +93,8 @@ async def try_mysql(url: str) -> PepiError | str:
     except PepiError as exc:
         return exc
     try:
+        assert conn.bulk  # asked for in the packet before TLS, too
+        assert await execute_bulk(conn, "DO ?", bytes([STRING]), [b"\1"]) == 0
         [(_, version)] = await fetch(conn, "SHOW SESSION STATUS LIKE 'Ssl_version'")
         return str(version)
     finally:
@@ -218,6 +221,12 @@ async def test_without_a_ca_the_systems_are_trusted_and_with_one_only_that(
 async def test_tls_over_a_socket(servers: Servers, mariadb: MariaDBServer) -> None:
     url = f"{mariadb.url}&ssl_ca={servers.ca.certificate}"
     assert await try_mysql(url) == "TLSv1.3"
+    # The capability is asked for twice: in the request for TLS, and inside.
+    conn = await connect(load_settings({"DATABASE_URL": url}).database)
+    await conn.query("CREATE TEMPORARY TABLE landed (a TEXT)")
+    sql = "INSERT INTO landed VALUES (?)"
+    assert await execute_bulk(conn, sql, bytes([STRING]), [b"\0\1x", b"\1"]) == 2
+    await disconnect(conn)
 
 
 async def test_a_server_that_demands_tls_says_so(mariadb: MariaDBServer) -> None:

@@ -24,9 +24,9 @@ from tests.sinking import (
 )
 
 
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    async with database(database_url) as opened:
+@pytest.fixture(params=["true", "false"], ids=["bulk", "text"])
+async def db(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    async with database(database_url, PEPI_SINK__BULK=request.param) as opened:
         yield opened
 
 

@@ -20,26 +20,24 @@ from pepi_stream.settings import load_settings
 from pepi_stream.sink import Rendered, Transaction, connect
 from pepi_stream.sink.connection import disconnect, fetch
 from tests.cutting_proxy import cutting_proxy
-from tests.sinking import Database, database, event, events
+from tests.sinking import Database, database, event, events, intercept
 from tests.waiting import wait_until
 
 
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    async with database(database_url) as opened:
+@pytest.fixture(params=["true", "false"], ids=["bulk", "text"])
+async def db(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    async with database(database_url, PEPI_SINK__BULK=request.param) as opened:
         yield opened
 
 
 def before_statement(transaction: Transaction, head: bytes, act: Any) -> None:
     """Await ``act()`` before the transaction sends a statement that starts with ``head``."""
-    query = transaction.conn.query
 
-    async def intercepted(sql: Any, unbuffered: bool = False) -> Any:
-        if bytes(sql).startswith(head):
+    async def check(sql: bytes) -> None:
+        if sql.startswith(head):
             await act()
-        return await query(sql, unbuffered)
 
-    transaction.conn.query = intercepted
+    intercept(transaction.conn, check)
 
 
 async def write_again(db: Database, flush: list[Rendered], rows: int) -> None:

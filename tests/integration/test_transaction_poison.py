@@ -13,9 +13,9 @@ from tests.sinking import Database, Statements, database, event, events
 LONG = "c" * 256  # one character more than pepi_event.campaign holds
 
 
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    async with database(database_url) as opened:
+@pytest.fixture(params=["true", "false"], ids=["bulk", "text"])
+async def db(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    async with database(database_url, PEPI_SINK__BULK=request.param) as opened:
         yield opened
 
 

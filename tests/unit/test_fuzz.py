@@ -9,7 +9,7 @@ import pytest
 from pepi_stream.events import Batch
 from pepi_stream.formats import FORMATS, Decoded, Format
 from pepi_stream.formats.base import JsonFormat
-from pepi_stream.sink import literals, rows
+from pepi_stream.sink import literals, parameters, rows
 from tests.fuzzing.campaign import Campaign
 from tests.fuzzing.corpus import SAMPLES
 from tests.fuzzing.mutator import Mutator
@@ -99,10 +99,27 @@ def drop_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def drops(self: rows.RowRenderer, batch: Batch) -> rows.Rendered:
         rendered = render(self, batch)
-        kept = rendered.rows[:3]
-        return rows.Rendered(batch, rendered.names, kept) if kept else rendered
+        kept = rendered.rows()[:3]
+        return rows.rendered_text(batch, rendered.names, kept) if kept else rendered
 
     monkeypatch.setattr(rows.RowRenderer, "render", drops)
+
+
+def count_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_it_is(text: str) -> str:
+        return text.encode("latin-1", "replace").decode("latin-1")
+
+    monkeypatch.setattr(parameters, "_one_character_a_byte", as_it_is)
+
+
+def cap_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short(dict[int, str]):
+        def __missing__(self, size: int) -> str:
+            return "\0" + chr(min(size, 20))
+
+    monkeypatch.setattr(parameters, "PREFIXES", Short())
+    monkeypatch.setattr(rows, "PREFIXES", Short())
+    monkeypatch.setattr(rows, "_row_writer", rows._row_writer.__wrapped__)  # it keeps the others
 
 
 @pytest.mark.parametrize(
@@ -110,6 +127,7 @@ def drop_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         *(raise_for_recursion, lose_a_dead_letter, refuse_the_neighbour),
         *(forget_backslashes, take_anything_for_clean, drop_a_row),
+        *(count_characters, cap_lengths),
     ],
 )
 def test_a_planted_fault_is_found(

@@ -109,7 +109,7 @@ def render(*columns: Column, epoch_ms: bool = False) -> list[str]:
         ColumnSpec(f"c{n}", "TEXT", lambda _, values=values: values, epoch_ms)  # type: ignore[misc]
         for n, values in enumerate(columns)
     ]
-    return RowRenderer([*specs, ColumnSpec("seq", "INT", None)]).render(batch).rows
+    return RowRenderer([*specs, ColumnSpec("seq", "INT", None)]).render(batch).rows()
 
 
 def test_rows_of_columns_of_every_kind() -> None:
@@ -191,8 +191,8 @@ def test_a_column_of_nulls_is_left_out_where_mysql_fills_in_null() -> None:
     assert renderer.render(batch).names == ("a", "b", "c")
     renderer.omittable = frozenset({"a", "b"})
     rendered = renderer.render(batch)
-    assert (rendered.names, rendered.values) == (("b", "c"), b"'x',NULL),(NULL,NULL")
-    assert rendered.rows == ["'x',NULL", "NULL,NULL"]
+    assert (rendered.names, rendered.body) == (("b", "c"), b"'x',NULL),(NULL,NULL")
+    assert rendered.rows() == ["'x',NULL", "NULL,NULL"]
     assert renderer.render_all(batch) == ["NULL,'x',NULL", "NULL,NULL,NULL"]
     nothing = RowRenderer(specs[:1])
     nothing.omittable = frozenset({"a"})
@@ -203,4 +203,4 @@ def test_rows_that_are_no_unicode_have_no_joined_text() -> None:
     claim = Claim(new_claim_id(1), [b"x"], delivery=1, received_at=1)
     batch = Batch(claim, format="f", size=2, columns={})
     rendered = RowRenderer([ColumnSpec("a", "TEXT", lambda batch: ["x", "\ud800"])]).render(batch)
-    assert (rendered.values, rendered.rows) == (None, ["'x'", "'\ud800'"])
+    assert (rendered.body, rendered.rows()) == (None, ["'x'", "'\ud800'"])

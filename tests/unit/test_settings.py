@@ -92,6 +92,8 @@ def other_value(path: tuple[str, ...], value: Any) -> Any:
         return special[path]
     if isinstance(value, list):
         return value[-1:]
+    if isinstance(value, bool):
+        return not value
     return f"{value}2" if isinstance(value, str) else value + 1
 
 
@@ -102,15 +104,14 @@ def test_every_key_can_be_set_from_the_environment(path: tuple[str, ...], lower:
     name = name.lower() if lower else name
     value = other_value(path, DEFAULTS[path])
     before = load_settings({})
-    loaded = load_settings({name: json.dumps(value) if isinstance(value, list) else str(value)})
+    text = json.dumps(value) if isinstance(value, list | bool) else str(value)
+    loaded = load_settings({name: text})
 
     rows, dotted = describe(loaded), ".".join(path)
     assert [row for row in rows if row[2] == name] == [row for row in rows if row[0] == dotted]
     changed = set(rows) - set(describe(before))
     assert {row[0] for row in changed} == {dotted}
-    assert {row[1] for row in changed} == {
-        json.dumps(value) if isinstance(value, list) else str(value)
-    }
+    assert {row[1] for row in changed} == {text}
 
 
 def test_file_beats_defaults_and_environment_beats_file(write: Write) -> None:

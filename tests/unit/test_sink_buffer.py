@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from pepi_stream.claims.claim import Claim, new_claim_id
 from pepi_stream.events import Batch
 from pepi_stream.sink import Rendered, SinkBuffer
+from pepi_stream.sink.rows import rendered_text
 
 
 def rendered(rows: int, width: int = 1) -> Rendered:
     claim = Claim(new_claim_id(1), [], delivery=1, received_at=1)
-    return Rendered(Batch(claim, format="f", size=rows, columns={}), ["id"], ["x" * width] * rows)
+    batch = Batch(claim, format="f", size=rows, columns={})
+    return rendered_text(batch, ["id"], ["x" * width] * rows)
 
 
 def buffer(max_rows: int = 10, max_bytes: int = 1000, max_age: float = 5.0) -> SinkBuffer:
@@ -100,14 +102,14 @@ def test_all_claims_leave_in_order_and_no_take_is_empty(
     claims = [rendered(rows, width) for rows, width in sizes]
     for claim in claims:
         one.add(claim, now=0.0)
-    assert one.rows == sum(len(claim.rows) for claim in claims)
+    assert one.rows == sum(claim.size for claim in claims)
     assert one.bytes == sum(claim.weight for claim in claims)
     left: list[Rendered] = []
     while len(one):
         taken = one.take()
         assert taken
         before_last = taken[:-1]
-        assert sum(len(claim.rows) for claim in before_last) < max_rows
+        assert sum(claim.size for claim in before_last) < max_rows
         assert sum(claim.weight for claim in before_last) < max_bytes
         left += taken
     assert left == claims
