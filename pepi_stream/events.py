@@ -35,6 +35,8 @@ EVENT_NAMES: Final = frozenset(
     ]
 )
 
+_OCCURRED = 4  # events of a batch that stand for all when its age is told
+
 #: The last millisecond that DATETIME(3) holds: 9999-12-31 23:59:59.999 UTC.
 MAX_EPOCH_MS: Final = 253_402_300_799_999
 
@@ -191,6 +193,11 @@ class Batch:
         """Return the column, all None when nobody filled it."""
         column = self.columns.get(name)
         return column if column is not None else Constant(None, self.size)
+
+    def occurred(self) -> Sequence[int]:
+        """Return when a few of the events happened, in ms since 1970, evenly picked."""
+        column: Sequence[int] = self.column("occurred_at")
+        return column[:: max(1, self.size // _OCCURRED)][:_OCCURRED] if self.size else ()
 
     def origin(self, index: int) -> Origin:
         """Return where event ``index`` came from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pepi_stream.claims.claim import Claim
@@ -20,6 +21,7 @@ class Outcome(NamedTuple):
         rows: event rows inserted.
         dead: dead letters inserted.
         counts: window name -> key -> events counted.
+        occurred: when some of the rows' events happened, in ms since 1970.
     """
 
     committed: list[Claim]
@@ -28,3 +30,4 @@ class Outcome(NamedTuple):
     rows: int
     dead: int
     counts: dict[str, Counter[WindowKey]]
+    occurred: Sequence[int] = ()

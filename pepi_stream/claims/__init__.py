@@ -2,13 +2,14 @@
 
 from pepi_stream.claims.claim import Claim, claim_age_seconds, new_claim_id
 from pepi_stream.claims.held import HeldClaims
-from pepi_stream.claims.store import ClaimStore, connect_redis
+from pepi_stream.claims.store import ClaimStore, clock_ms, connect_redis
 
 __all__ = [
     "Claim",
     "ClaimStore",
     "HeldClaims",
     "claim_age_seconds",
+    "clock_ms",
     "connect_redis",
     "new_claim_id",
 ]

@@ -182,6 +182,10 @@ class ClaimStore:
         )
         return int(dropped)
 
+    async def publish(self, message: bytes) -> None:
+        """Publish ``message`` on :attr:`channel`."""
+        await self.redis.publish(self.channel, message)
+
     async def release(self, leases: Sequence[tuple[str, int]]) -> int:
         """End the leases of (claim id, delivery) pairs now; return how many were ended."""
         released = await self._scripts.release(

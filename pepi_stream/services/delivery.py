@@ -164,6 +164,7 @@ class Delivery(Service):
         self._spawn(self.source.deliver_forever())
         self._spawn(self.source.ack_forever())
         self._spawn(self.source.renew_forever())
+        self._spawn(self.source.announce_forever(lambda: (self.rows, self.dead)))
         self._spawn(self._prune_forever())
         for _ in range(self.settings.sink.connections):
             self._spawn(self.sink.write_forever())

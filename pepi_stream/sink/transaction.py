@@ -119,6 +119,7 @@ class Transaction:
             rows - len(refused),
             sum(len(b.dead) for b in batches),
             counts,
+            [ms for batch in batches for ms in batch.occurred()],
         )
 
     async def _enter_ledger(

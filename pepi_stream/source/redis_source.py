@@ -16,14 +16,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import NoReturn, TypeVar
 
+from pepi_stream.announcements import Announcer
 from pepi_stream.backoff import Backoff
-from pepi_stream.claims import Claim, ClaimStore, HeldClaims, claim_age_seconds
+from pepi_stream.claims import Claim, ClaimStore, HeldClaims, claim_age_seconds, clock_ms
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.claims.patience import Patience
 from pepi_stream.errors import PepiError, TransientError
 from pepi_stream.outcome import Outcome
 from pepi_stream.settings import Settings
-from pepi_stream.source.deltas import encode_deltas, merge_counts
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,6 +32,7 @@ T = TypeVar("T")
 # claim then holds about 200 payloads and not 10, for 10 ms of latency.
 _GATHER_SECONDS = 0.01
 _BACKOFF_CAP_SECONDS = 5.0
+_ANNOUNCE_SECONDS = 1.0
 _DEATHS = 2  # workers that a record must have killed to be to blame
 
 
@@ -69,6 +70,7 @@ class RedisSource:
         # succeed while a large one waits to be recovered.)
         longest = int(settings.source.lease_seconds / settings.redis.timeout_seconds)
         self._claiming, self._recovering = Patience(longest), Patience(longest)
+        self.announcer = Announcer(clock_ms())
         self._deliver = deliver
         self._claimed: asyncio.Queue[Claim] = asyncio.Queue()
         self._quiet = asyncio.Event()
@@ -165,10 +167,11 @@ class RedisSource:
             self._committed.clear()
             outcomes, self._outcomes = self._outcomes, []
             done = [c.id for o in outcomes for c in (*o.committed, *o.repeated)]
+            message = self.announcer.committed(outcomes, clock_ms())
             while True:
                 try:
                     if done:
-                        await self.store.ack(done, _message(outcomes))
+                        await self.store.ack(done, message)
                         self._drop(done)
                         done = []
                     for outcome in outcomes:
@@ -179,6 +182,26 @@ class RedisSource:
                 except Exception as exc:
                     await self._wait(backoff, redis_failure(exc, "acking claims"))
             _recovered(backoff)
+
+    async def announce_forever(self, totals: Callable[[], tuple[int, int]]) -> NoReturn:
+        """Say that this worker is alive, every second. Nobody depends on it.
+
+        Args:
+            totals: tells how many rows and dead letters this worker has committed.
+        """
+        heard = True
+        while True:
+            rows, dead = totals()
+            message = self.announcer.alive(clock_ms(), rows=rows, dead=dead, held=len(self.held))
+            try:
+                await self.store.publish(message)
+                heard = True
+            except Exception as exc:
+                failure = redis_failure(exc, "announcing this worker")
+                if heard and not isinstance(failure, TransientError):
+                    logger.warning("%s; no page shows this worker", failure)
+                heard = False
+            await asyncio.sleep(_ANNOUNCE_SECONDS)
 
     def settled(self, outcome: Outcome) -> None:
         """Take note of a COMMIT: its claims are acked from now on, never released."""
@@ -379,12 +402,3 @@ def _recovered(backoff: Backoff) -> None:
     if backoff.failures:
         logger.info("Redis answers again")
         backoff.reset()
-
-
-def _message(outcomes: list[Outcome]) -> bytes:
-    rows = sum(o.rows for o in outcomes)
-    dead = sum(o.dead for o in outcomes)
-    if not rows and not dead:
-        return b""
-    counts = merge_counts(o.counts for o in outcomes)
-    return encode_deltas(counts, rows=rows, dead=dead, at_ms=time.time_ns() // 1_000_000)

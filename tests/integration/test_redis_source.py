@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from pepi_stream import announcements
 from pepi_stream.claims import new_claim_id
 from pepi_stream.claims.store import clock_ms
 from pepi_stream.outcome import Outcome
@@ -229,8 +230,12 @@ async def test_a_commit_is_acked_and_its_counts_are_published_once(
         assert await pubsub.get_message(ignore_subscribe_messages=True, timeout=0.05) is None
 
     assert message is not None
-    assert b'"rows":4' in message["data"]
-    assert b'"minute":[[60,["opened"],4]]' in message["data"]
+    commits = announcements.decode(message["data"]).commits
+    assert [(commit.claims, commit.rows) for commit in commits] == [
+        ([first.id], 2),
+        ([second.id], 2),
+    ]
+    assert [commit.windows for commit in commits] == [{"minute": [(60, ("opened",), 2)]}] * 2
     bench.expected.clear()
     await assert_empty(bench.redis)
     await pubsub.aclose()  # type: ignore[no-untyped-call]

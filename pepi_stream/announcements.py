@@ -1,0 +1,150 @@
+"""What workers tell each other over Redis pub/sub: what they committed, and that they are alive.
+
+Published on ``{queue}:windows`` (:func:`pepi_stream.claims.keys.windows_channel`) as JSON: a
+commit's message goes out with the ack of its claims, in the same script. Nobody depends on hearing
+them: who shows them reads the tables anew after a gap in ``number``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from pepi_stream.events import WindowKey
+from pepi_stream.outcome import Outcome
+
+VERSION: Final = 2
+
+_LAGS = 64  # of one announcement, at most
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """One committed transaction.
+
+    Attributes:
+        claims: ids of the claims that took effect with it. All or none of them are in the ledger.
+        rows: event rows.
+        dead: dead letters.
+        windows: window name -> (start in seconds since 1970 UTC, dimensions' values, events added).
+    """
+
+    claims: list[str]
+    rows: int
+    dead: int
+    windows: dict[str, list[tuple[int, tuple[str, ...], int]]]
+
+
+class WorkerState(msgspec.Struct, frozen=True):
+    """What a worker says of itself.
+
+    Attributes:
+        host: its machine.
+        pid: its process there.
+        since: when it started, in ms since 1970.
+        rows: event rows that it committed since then.
+        dead: dead letters, likewise.
+        held: claims that it holds.
+    """
+
+    host: str
+    pid: int
+    since: int
+    rows: int
+    dead: int
+    held: int
+
+
+class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message.
+
+    Attributes:
+        v: :data:`VERSION`. Another worker's release may have another; take it for a gap.
+        worker: who says so: names a process, never used again.
+        number: one more than that of the worker's last message.
+        at: when, in ms since 1970.
+        commits: what took effect.
+        lags: seconds from event to commit of some of the rows.
+        doubt: claims were dropped that another worker had committed, perhaps without a word.
+        state: of the worker.
+        marker: an echo for the reader that published it; says nothing else.
+    """
+
+    v: int
+    worker: str
+    number: int
+    at: int
+    commits: list[Commit] = []
+    lags: list[float] = []
+    doubt: bool = False
+    state: WorkerState | None = None
+    marker: str = ""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Announcement).decode
+
+
+def decode(message: bytes) -> Announcement:
+    """Read a message.
+
+    Raises:
+        msgspec.MsgspecError: it is none, or of a release that says other things.
+    """
+    return _decode(message)
+
+
+def marker(name: str, at_ms: int) -> bytes:
+    """Return a message that says nothing but ``name``, for its own sender to hear."""
+    return _encode(Announcement(VERSION, "", 0, at_ms, marker=name))
+
+
+class Announcer:
+    """Makes the messages of one worker.
+
+    Args:
+        now_ms: wall clock in ms since 1970, when the worker starts.
+    """
+
+    def __init__(self, now_ms: int) -> None:
+        self.host = socket.gethostname()
+        self.pid = os.getpid()
+        self.since = now_ms
+        self.worker = f"{self.host}:{self.pid}:{now_ms}"
+        self._number = 0
+
+    def committed(self, outcomes: Sequence[Outcome], now_ms: int) -> bytes:
+        """Return the message of some commits; empty when there is nothing to say."""
+        commits = [
+            Commit([c.id for c in o.committed], o.rows, o.dead, _lists(o.counts))
+            for o in outcomes
+            if o.committed
+        ]
+        doubt = any(o.repeated for o in outcomes)
+        if not commits and not doubt:
+            return b""
+        lags = [(now_ms - ms) / 1000 for o in outcomes for ms in o.occurred]
+        step = -(-len(lags) // _LAGS) or 1
+        return self._announce(now_ms, commits=commits, lags=lags[::step], doubt=doubt)
+
+    def alive(self, now_ms: int, *, rows: int, dead: int, held: int) -> bytes:
+        """Return the message that says that the worker is alive, and how it does."""
+        state = WorkerState(self.host, self.pid, self.since, rows, dead, held)
+        return self._announce(now_ms, state=state)
+
+    def _announce(self, now_ms: int, **said: object) -> bytes:
+        self._number += 1
+        return _encode(Announcement(VERSION, self.worker, self._number, now_ms, **said))  # type: ignore[arg-type]
+
+
+def _lists(
+    counts: Mapping[str, Counter[WindowKey]],
+) -> dict[str, list[tuple[int, tuple[str, ...], int]]]:
+    return {
+        window: [(key.start, key.values, n) for key, n in keys.items()]
+        for window, keys in counts.items()
+    }
