@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-TESTS := tests/unit tests/lua tests/integration tests/chaos
+TESTS := tests/unit tests/lua tests/integration tests/browser tests/chaos
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test bench chaos fuzz lint requirements clean
@@ -24,7 +24,8 @@ run: setup ## private servers, a worker and a simulated stream, until Ctrl-C
 demo: setup ## push EVENTS=n events, drain them, check that every one is accounted for
 	@$(PY) -m pepi_stream.local demo --events $(EVENTS)
 
-test: setup lint ## lint, then the unit, lua and integration tests (PYTEST_ARGS=... to narrow)
+test: setup lint ## lint, then all tests, on real servers and a real browser (PYTEST_ARGS=... to narrow)
+	@$(PY) -m pepi_stream.local setup --browser
 	$(PY) -m pytest $(TESTS) $(PYTEST_ARGS)
 
 bench: setup ## race the article's Perl and Go on the same events (QUICK=1 for a first look)

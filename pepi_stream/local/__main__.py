@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pepi_stream.local.browser import ensure_browser
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.install import ensure_servers
 from pepi_stream.local.lock import stop_holders
@@ -26,6 +27,8 @@ def _run(args: argparse.Namespace) -> int:
     match args.command:
         case "setup":
             ensure_servers()
+            if args.browser:
+                ensure_browser()
         case "stop":
             # `.local/run` is locked by its starter; a server that has lost it, one level below.
             below = sorted(path for path in args.directory.glob("*") if path.is_dir())
@@ -46,7 +49,8 @@ def _run(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pepi_stream.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("setup", help="install Redis and MariaDB where they are missing")
+    setup = commands.add_parser("setup", help="install Redis and MariaDB where they are missing")
+    setup.add_argument("--browser", action="store_true", help="and Chromium, for the tests")
     commands.add_parser("run", help="private servers, a worker and a simulated stream")
     demo = commands.add_parser("demo", help="push N events, drain them, check that all are there")
     demo.add_argument(
