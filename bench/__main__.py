@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import contest, report, steady
+from bench import contest, report, steady, viewers
 from bench.arena import Arena, Result
 from bench.idle import idle_cost
 from bench.latency import measure
@@ -42,6 +42,7 @@ class Plan(NamedTuple):
         scale_events: of the long backlog; 0 for none.
         workers: numbers of processes to race.
         idle_seconds: for how long an idle worker is watched; 0 for not at all.
+        viewers: browsers that have the live page open in a race; 0 for no such race.
     """
 
     quick: bool
@@ -54,6 +55,7 @@ class Plan(NamedTuple):
     scale_events: int
     workers: tuple[int, ...]
     idle_seconds: float
+    viewers: int
 
 
 def main() -> int:
@@ -90,9 +92,9 @@ def plan_of(environ: Any) -> Plan:
     events = _number(environ, "EVENTS", 200_000 if quick else 1_000_000)
     rounds = _number(environ, "ROUNDS", 1 if quick else 3)
     if quick:
-        return Plan(True, events, 10_000, rounds, False, (20_000,), 5.0, 0, (), 0.0)
+        return Plan(True, events, 10_000, rounds, False, (20_000,), 5.0, 0, (), 0.0, 0)
     rates = (5_000, 20_000, 50_000)
-    return Plan(False, events, 100_000, rounds, True, rates, 60.0, 10_000_000, (1, 2, 4), 30.0)
+    return Plan(False, events, 100_000, rounds, True, rates, 60.0, 10_000_000, (1, 2, 4), 30.0, 200)
 
 
 def _bench(arena: Arena, plan: Plan) -> dict[str, Any]:
@@ -128,6 +130,11 @@ def _bench(arena: Arena, plan: Plan) -> dict[str, Any]:
         result = steady.workers(arena, plan.events, count)
         found["workers"][str(count)] = report.run_of(result)
         _say(f"{count} workers: {result.rate:,.0f} events/s")
+    if plan.viewers:
+        ratio, ratios_of_rounds = viewers.cost(arena, plan.events, plan.viewers, plan.rounds)
+        found["viewers"] = {"count": plan.viewers, "ratio": ratio, "ratios": ratios_of_rounds}
+        ratios["with_viewers"] = round(ratio, 3)
+        _say(f"with the page open in {plan.viewers} browsers: {ratio:.2f} of the rate without")
     found |= _alone(arena, plan, ratios)
     found["ratios"] = ratios
     found["bench_seconds"] = round(time.monotonic() - began)

@@ -243,6 +243,8 @@ class Arena:
         *,
         config: str | None = None,
         settings: Mapping[str, str] = MappingProxyType({}),
+        entry: str = "worker",
+        port: int | None = None,
     ) -> list[Child]:
         """Create the tables and start workers from the Procfile; return once all of them claim.
 
@@ -251,12 +253,14 @@ class Arena:
             count: how many.
             config: TOML file for PEPI_CONFIG; by default the default configuration.
             settings: further variables, such as PEPI_SINK__MAX_ROWS.
+            entry: of the Procfile: ``worker``, or ``web``, which serves the live page.
+            port: of the first one's page.
         """
         env = self._worker_env(database, config) | dict(settings)
         self._migrate(env)
         workers = [
             self.start(process.name, process.command, process.env)
-            for process in procfile_processes("worker", count, env=env)
+            for process in procfile_processes(entry, count, env=env, port=port)
         ]
         self.wait_ready(workers, "draining the list")
         return workers

@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 
 from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.lock import DirectoryLock
+from pepi_stream.local.process import free_port
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.settings import Settings, load_settings
 from tests.chaos.producer import Producer, pause
@@ -43,6 +44,7 @@ SETTINGS = {
     "PEPI_SINK__RETRY_MAX_SECONDS": "1",
     "PEPI_WORKER__DRAIN_SECONDS": "10",
 }
+_PAGES = 2  # workers that serve the live page
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0  # drain_seconds, and a busy machine's own
 
@@ -51,12 +53,16 @@ class Worker:
     """One place for a worker process, which is started again after each end.
 
     Attributes:
+        port: where it serves the live page; None for one that serves none.
         busy: held by the fault that is about to harm it, so that faults on one worker take turns.
         failures: ends that no fault asked for, and stops that were not clean.
     """
 
-    def __init__(self, name: str, redis: RedisServer, mariadb: MariaDBServer) -> None:
+    def __init__(
+        self, name: str, redis: RedisServer, mariadb: MariaDBServer, port: int | None = None
+    ) -> None:
         self.name = name
+        self.port = port
         self.redis = CuttingProxy(redis.socket_path)
         self.mysql = CuttingProxy(mariadb.socket_path)
         self.busy = asyncio.Lock()
@@ -155,7 +161,12 @@ class Cluster:
         # Linux ends a server with the thread that started it, so one thread starts them all.
         self._starter = ThreadPoolExecutor(1)
         self.workers = [
-            Worker(f"worker.{number}", self.redis_server, self.mariadb)
+            Worker(
+                f"worker.{number}",
+                self.redis_server,
+                self.mariadb,
+                free_port() if number <= _PAGES else None,
+            )
             for number in range(1, workers + 1)
         ]
         self.redis: Redis
@@ -241,7 +252,8 @@ class Cluster:
                 "DATABASE_URL": f"mysql://pepi:{self.mariadb.password}"
                 f"@127.0.0.1:{worker.mysql.port}/pepi",
             }
-            [process] = procfile_processes("worker", 1, env=own)
+            entry = "worker" if worker.port is None else "web"
+            [process] = procfile_processes(entry, 1, env=own, port=worker.port)
             worker.bind(partial(self._child, worker.name, process.command, process.env))
             worker.start()
         await asyncio.gather(*(worker.ready() for worker in self.workers))

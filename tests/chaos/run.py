@@ -7,18 +7,24 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from pepi_stream.local.books import connect
+from pepi_stream.settings import Settings
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import FAULTS
 from tests.chaos.schedule import schedule
 from tests.chaos.verdict import Verdict, judge
+from tests.live import differences, snapshot
 from tests.waiting import wait_until
 
 _PROGRESS_SECONDS = 10.0
 _DRAIN_SECONDS = 300.0
+_PAGE_SECONDS = 5.0  # a page may be reading the tables anew, after what it missed
 _AT_ONCE = 8  # faults under way; the next waits until one of them is over
 
 
@@ -76,11 +82,14 @@ class Run:
             finally:
                 progress.cancel()
                 producing.cancel()
+            pages = await self._compare_pages()
             await cluster.stop_workers()
             self._say("comparing")
             verdict = await asyncio.to_thread(self._judge)
         wrong = [*verdict.wrong, *(f for w in cluster.workers for f in w.failures)]
         wrong += [f"{w.name} logged a traceback" for w in cluster.workers if self._crashed(w.name)]
+        verdict.page_mismatch = len(pages)
+        wrong += pages
         if not drained:
             wrong.append(f"not drained {_DRAIN_SECONDS:g} s after the last fault")
         for line in self.missed:
@@ -126,6 +135,23 @@ class Run:
             return False
         return True
 
+    async def _compare_pages(self) -> list[str]:
+        """Wait until each live page equals the tables; return what still differs, in words (P6)."""
+        settings = self.cluster.settings
+        wrong = []
+        with closing(connect(settings)) as mysql:
+            for worker in self.cluster.workers:
+                if worker.port is None:
+                    continue
+                look = partial(_page_differences, worker.port, mysql, settings)
+                began = time.monotonic()
+                found = await asyncio.to_thread(look)
+                while found and time.monotonic() - began < _PAGE_SECONDS:
+                    await self.cluster.pause(0.1)
+                    found = await asyncio.to_thread(look)
+                wrong += [f"the page of {worker.name}: {line}" for line in found]
+        return wrong
+
     def _judge(self) -> Verdict:
         cluster = self.cluster
         return judge(
@@ -149,3 +175,10 @@ class Run:
 
     def _say(self, text: str) -> None:
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+
+def _page_differences(port: int, mysql: Any, settings: Settings) -> list[str]:
+    try:
+        return differences(snapshot(port), mysql, settings)
+    except OSError as exc:
+        return [f"no answer: {exc}"]

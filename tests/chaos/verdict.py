@@ -36,6 +36,7 @@ class Verdict:
         misplaced: good events among the dead letters, bad ones among the rows, rows whose values
             were changed on the way, and rows of events that nobody pushed.
         window_mismatch: groups of a window that do not count their rows.
+        page_mismatch: tables that a live page does not show as they are.
         stray_keys: keys left in Redis.
         max_rss_mb: the most that any worker took, in MiB.
         wrong: what is not as promised, in words.
@@ -48,6 +49,7 @@ class Verdict:
     duplicated: int = 0
     misplaced: int = 0
     window_mismatch: int = 0
+    page_mismatch: int = 0
     stray_keys: int = 0
     max_rss_mb: float = 0.0
     wrong: list[str] = field(default_factory=list)
@@ -65,6 +67,7 @@ class Verdict:
                 "duplicated": self.duplicated,
                 "misplaced": self.misplaced,
                 "window_mismatch": self.window_mismatch,
+                "page_mismatch": self.page_mismatch,
                 "stray_keys": self.stray_keys,
                 "max_rss_mb": round(self.max_rss_mb, 1),
             },
