@@ -168,12 +168,13 @@ function trace(values, x, y) {
 }
 
 const NICE = [1, 2, 2.5, 5, 10];
+const FINE = [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10];
 
 // The smallest round number that is not below value.
-function roundUp(value) {
+function roundUp(value, steps = NICE) {
   if (!(value > 0)) return 1;
   const size = 10 ** Math.floor(Math.log10(value));
-  return size * NICE.find((step) => step * size >= value * 0.99999);
+  return size * steps.find((step) => step * size >= value * 0.99999);
 }
 
 function linearTicks(top) {
@@ -206,7 +207,7 @@ export class Charts {
       describe: (index) => this.#describeEvents(index),
     });
     this.rates = new Plot(byId("rates-plot"), {
-      label: "Rates per minute: read minutes with the arrow keys", height: 336, cursor, redraw,
+      label: "Rates per minute: read minutes with the arrow keys", height: 372, cursor, redraw,
       describe: (index) => this.#describeRates(index),
     });
     this.rates.margin = { left: 116, right: 48, top: 6, bottom: 24 };
@@ -229,14 +230,12 @@ export class Charts {
   draw(state) {
     this.state = state;
     const empty = state.series.window === null;
-    for (const id of ["events", "rates"]) {
-      byId(`${id}-plot`).hidden = empty;
-      byId(`${id}-empty`).hidden = !empty;
-      setText(byId(`${id}-empty`), empty ? state.series.words : "");
-    }
+    byId("events-plot").hidden = empty;
+    byId("events-empty").hidden = !empty;
+    setText(byId("events-empty"), empty ? state.series.words : "");
+    byId("rates-panel").hidden = empty;
     byId("legend").hidden = empty;
     byId("scale").hidden = empty;
-    byId("rates-help").hidden = empty;
     if (empty) return;
     const minutes = minutesOf(state);
     this.events.minutes = minutes;
@@ -302,9 +301,9 @@ export class Charts {
       svg("text", { class: "axis y", x: margin.left - 8, y: y(value) + 4 }, document.createTextNode(tick(value))),
     ]);
     plot.grid.replaceChildren(...grid, ...plot.timeAxis());
-    const keep = new Set(shown.map(({ name }) => name));
+    const names = new Set(shown.map(({ name }) => name));
     for (const [name, { root }] of this.#lines) {
-      if (keep.has(name)) continue;
+      if (names.has(name)) continue;
       root.remove();
       this.#lines.delete(name);
     }
@@ -368,23 +367,24 @@ export class Charts {
     rates.forEach((rate, i) => {
       const lines = (this.#bands[i] ??= this.#makeBand(rate, i));
       const [top, bottom] = [margin.top + band * i + 8, margin.top + band * (i + 1) - 8];
-      const known = rate.values.filter((value) => value !== null);
+      // The running minute has too few events to set the scale.
+      const known = rate.values.slice(0, -1).filter((value) => value !== null);
       const highest = Math.max(0, ...known);
       // Delivery lives near 100 % and is shown from there down; the others from 0 up.
-      const high = rate.name === "delivery" ? Math.max(1, roundUp(highest)) : roundUp(highest || 0.01);
-      const low = rate.name === "delivery" ? Math.max(0, 1 - roundUp(1 - Math.min(0.99, ...known))) : 0;
-      const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top);
-      for (const [value, y1] of [[high, top], [low, bottom]]) {
+      const high = rate.name === "delivery" ? Math.max(1, roundUp(highest, FINE)) : roundUp(highest || 0.01, FINE);
+      const low = rate.name === "delivery" ? Math.max(0, 1 - roundUp(1 - Math.min(0.99, ...known), FINE)) : 0;
+      const y = (value) => bottom - ((Math.max(low, Math.min(high, value)) - low) / (high - low)) * (bottom - top);
+      for (const [value, y1, inside] of [[high, top, 8], [low, bottom, 0]]) {
         grid.push(
           svg("line", { x1: left, x2: right, y1, y2: y1, class: value === low ? "base" : "rule" }),
-          svg("text", { class: "axis end", x: right + 6, y: y1 + 4 }, document.createTextNode(`${Number((value * 100).toFixed(3))} %`)),
+          svg("text", { class: "axis end", x: right + 6, y: y1 + inside }, document.createTextNode(`${Number((value * 100).toFixed(3))} %`)),
         );
       }
       const { solid, dashed } = trace(rate.values, (index) => plot.x(index), y);
       setAttribute(lines.solid, "d", solid);
       setAttribute(lines.dashed, "d", dashed);
       setAttribute(lines.name, "y", top + 8);
-      setAttribute(lines.hour, "y", top + 29);
+      setAttribute(lines.hour, "y", top + 30);
       setText(lines.hour, percent(rate.hour));
     });
     plot.grid.replaceChildren(...grid, ...plot.timeAxis());

@@ -1,7 +1,7 @@
 // The newest dead letters, and one of them whole.
 
 import { byId, el, setText } from "./dom.js";
-import { bytes, clock, count, duration, hexDump, utc } from "./format.js";
+import { age, bytes, clock, count, hexDump, stamp, utc } from "./format.js";
 
 const FEW = 5;
 
@@ -34,7 +34,7 @@ export class DeadLetters {
         this.#items.set(letter.seq, item);
       }
       if (body.children[i] !== item.root) body.insertBefore(item.root, body.children[i] ?? null);
-      setText(item.age, duration((state.at - letter.at) / 1000));
+      setText(item.age, age((state.at - letter.at) / 1000));
     });
     const value = state.figures.dead;
     byId("dead-scroller").hidden = shown.length === 0;
@@ -46,25 +46,20 @@ export class DeadLetters {
   }
 
   #make({ seq, at, format, reason, bytes: size }) {
-    const age = el("time", { datetime: utcStamp(at), title: utc(at) });
+    const time = el("time", { datetime: stamp(at), title: utc(at) });
     const open = el("button", { type: "button", "data-testid": "dead-open", "aria-label": `Open dead letter ${seq}` }, "Open");
     open.addEventListener("click", () => this.onOpen(seq));
     const root = el(
       "tr", { "data-testid": "dead-row", "data-seq": seq },
       el("th", { scope: "row", class: "number" }, `${seq}`),
-      el("td", { class: "age" }, age),
+      el("td", { class: "age" }, time),
       el("td", { class: "reason", "data-testid": "dead-reason", title: reason }, el("bdi", {}, reason)),
-      el("td", {}, el("bdi", {}, format)),
-      el("td", { class: "number" }, bytes(size)),
+      el("td", { class: "format" }, el("bdi", {}, format)),
+      el("td", { class: "number size" }, bytes(size)),
       el("td", { class: "look" }, open),
     );
-    return { root, age };
+    return { root, age: time };
   }
-}
-
-function utcStamp(ms) {
-  const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? "" : date.toISOString();
 }
 
 export class DeadLetterDialog {

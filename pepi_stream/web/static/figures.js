@@ -1,11 +1,11 @@
 // The headline figures, the workers, and the sentence on top.
 
 import { byId, el, icon, setAttribute, setText, svg } from "./dom.js";
-import { count, duration, si, utc } from "./format.js";
+import { age, count, duration, si, utc } from "./format.js";
 
 const seconds = (value) => duration(value).split(" ");
 const FIGURES = {
-  rate: { show: (value) => [si(value), "per second"], trend: true, wide: 320 },
+  rate: { show: (value) => [si(value), "per second"], trend: true },
   backlog: { show: (value) => [si(value), ""], trend: true },
   oldest: { show: seconds, trend: true },
   lag_p50: { show: seconds },
@@ -16,7 +16,8 @@ const FIGURES = {
 };
 const LEVELS = { ok: "", warn: "Warning: ", bad: "Problem: " };
 export const levelOf = (level) => (Object.hasOwn(LEVELS, level) ? level : "warn");
-const TREND_SECONDS = 300;
+const TREND_MS = 300_000;
+const TREND_STEP_MS = 1000;
 
 export class Figures {
   #figures = new Map();
@@ -48,9 +49,9 @@ export class Figures {
     for (const [name, { kind, past }] of this.#figures) {
       const value = state.figures[name]?.value;
       if (!kind.trend || typeof value !== "number") continue;
-      if (past.length && state.at - past.at(-1).at < 900) past.pop();
+      if (past.length && state.at - past.at(-1).at < TREND_STEP_MS) continue;
       past.push({ at: state.at, value });
-      while (past[0].at < state.at - TREND_SECONDS * 1000) past.shift();
+      while (past[0].at < state.at - TREND_MS) past.shift();
     }
   }
 
@@ -61,7 +62,7 @@ export class Figures {
       const [text, unit = ""] = known ? figure.kind.show(value) : ["–"];
       setText(figure.value, text);
       setText(figure.unit, unit);
-      setAttribute(figure.value, "title", known ? `${value}` : "not known");
+      setAttribute(figure.value, "title", known ? `${Number(value.toPrecision(12))}` : "not known");
       const shown = levelOf(level);
       if (figure.root.dataset.level !== shown) {
         figure.root.dataset.level = shown;
@@ -75,9 +76,10 @@ export class Figures {
 }
 
 function drawTrend({ past, line, area }, now) {
-  if (past.length < 2) return;
+  if (past.length < 8) return; // a few seconds are no trend
   const top = Math.max(...past.map(({ value }) => value)) || 1;
-  const x = (at) => (100 - ((now - at) / (TREND_SECONDS * 1000)) * 100).toFixed(2);
+  const span = Math.max(30_000, now - past[0].at);
+  const x = (at) => (100 - ((now - at) / span) * 100).toFixed(2);
   let path = "";
   past.forEach(({ at, value }, i) => {
     // A pause in what was heard is a gap, not a slope.
@@ -117,7 +119,7 @@ export class Workers {
         worker.dead > 0 ? `${si(worker.dead)} dead` : "",
         `holds ${count(worker.held)}`,
         `up ${duration((state.at - worker.since) / 1000)}`,
-        state.at - worker.seen > 3000 ? `heard ${duration((state.at - worker.seen) / 1000)} ago` : "",
+        state.at - worker.seen > 3000 ? `heard ${age((state.at - worker.seen) / 1000)} ago` : "",
       ].filter(Boolean).join(" · "));
       setAttribute(item.facts, "title", `Counted since it started at ${utc(worker.since)}`);
       item.bar.style.setProperty("--part", (worker.rate / top).toFixed(3));

@@ -39,6 +39,9 @@ export function duration(seconds) {
   return `${Math.round(size / 86400)} d`;
 }
 
+// How long ago, in whole units: an age that is redrawn four times a second should not flicker.
+export const age = (seconds) => (seconds < 60 ? `${Math.max(0, Math.floor(seconds))} s` : duration(seconds));
+
 export function bytes(value) {
   if (!Number.isFinite(value)) return "–";
   if (value < 1024) return `${value} B`;
@@ -63,6 +66,12 @@ export function clock(ms, { seconds = false, today = Date.now() } = {}) {
   if (Number.isNaN(date.getTime())) return "–";
   const time = `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ""}`;
   return day(date) === day(new Date(today)) ? time : `${day(date)} ${time}`;
+}
+
+// For <time datetime>.
+export function stamp(ms) {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? "" : date.toISOString();
 }
 
 export function utc(ms) {

@@ -4,11 +4,12 @@ import { Charts } from "./charts.js";
 import { DeadLetterDialog, DeadLetters } from "./dead.js";
 import { byId, setText } from "./dom.js";
 import { Figures, Health, levelOf, Workers } from "./figures.js";
-import { clock, duration, si, utc } from "./format.js";
+import { age, clock, si, utc } from "./format.js";
 import { LiveState, VERSION } from "./store.js";
 import { LiveStream } from "./stream.js";
 import { WindowTable } from "./tables.js";
 
+const SLOW_MS = 900;
 const state = new LiveState();
 const toLogin = () => location.assign("login");
 const dialog = new DeadLetterDialog(toLogin);
@@ -22,6 +23,7 @@ const table = new WindowTable();
 let silence = null; // {since, seconds, detail} while nothing comes
 let firstVersion = null; // of the server that also served this page's code
 let frame = 0;
+let slowAt = -Infinity;
 let lit = false; // whether what will be drawn changed before the viewer's eyes
 
 function receive(kind, message) {
@@ -56,8 +58,13 @@ function draw() {
   drawHealth(true);
   figures.draw(state);
   workers.draw(state);
-  charts.draw(state);
-  letters.draw(state);
+  // What goes by the minute, or by the second, does not gain from being drawn four times a second.
+  const now = performance.now();
+  if (!lit || now - slowAt > SLOW_MS) {
+    slowAt = now;
+    charts.draw(state);
+    letters.draw(state);
+  }
   table.draw(state, lit);
   lit = false;
   setText(byId("queue"), state.queue);
@@ -88,8 +95,8 @@ function onSilence(now) {
   if (now) {
     const at = clock(now.since, { seconds: true });
     const words = state.ready
-      ? `Stale: nothing has come for ${duration(now.seconds)}. What you see is from ${at}.`
-      : `No answer yet, for ${duration(now.seconds)}.`;
+      ? `Stale: nothing has come for ${age(now.seconds)}. What you see is from ${at}.`
+      : `No answer yet, for ${age(now.seconds)}.`;
     setText(byId("stale-words"), `${words} ${now.detail} Trying again by itself.`.replace("  ", " "));
     byId("stale-words").title = utc(now.since);
   }

@@ -99,14 +99,14 @@ const ORDER = [
   "queued", "sent", "delivered", "deferred", "dropped", "bounced", "opened", "clicked", "complained",
   "unsubscribed", "subscribed", "other",
 ];
-export const COLOURS = ORDER.length + 6;
+const STRANGERS = 6; // colours for names that are not in ORDER
+const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
 
 export function seriesOf(minutes, most = 12) {
   const totals = new Map();
   for (const { counts } of minutes) {
     for (const [name, n] of counts) totals.set(name, (totals.get(name) ?? 0) + n);
   }
-  const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
   const byLife = (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1);
   const names = [...totals.keys()].sort((a, b) => totals.get(b) - totals.get(a) || byLife(a, b));
   const shown = names.slice(0, most).sort(byLife);
@@ -115,7 +115,7 @@ export function seriesOf(minutes, most = 12) {
     name,
     label: name === "" ? "(no name)" : name,
     // Known events keep their colour, whatever else is counted.
-    colour: rank(name) < ORDER.length ? rank(name) : ORDER.length + (strangers++ % 6),
+    colour: rank(name) < ORDER.length ? rank(name) : ORDER.length + (strangers++ % STRANGERS),
     total: totals.get(name),
     values: minutes.map(({ counts }) => counts.get(name) ?? 0),
   }));
@@ -154,25 +154,26 @@ export function viewOf(table, { dimension, filter, sort }) {
   }
   const rows = [...groups.values()];
   const column = Math.min(sort.column, columns.length - 1);
-  const compare = comparison(column, columns.length, sort.descending);
-  rows.sort(compare);
+  rows.sort(comparison(columns, column, sort.descending));
   return { columns, rows, total, sort: { column, descending: sort.descending } };
 }
 
-// Ties go newest first, then by name: an order that stands still while the numbers move.
-function comparison(column, width, descending) {
+// Ties go newest first, then by name, events as they follow each other in a mail's life: an order that
+// stands still while the numbers move.
+function comparison(columns, column, descending) {
   const sign = descending ? -1 : 1;
   const text = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+  const event = columns.indexOf("event_name") - 1;
   const names = (a, b) => {
     for (let i = 0; i < a.values.length; i += 1) {
-      const order = text(a.values[i], b.values[i]);
-      if (order) return order;
+      if (a.values[i] === b.values[i]) continue;
+      return (i === event && rank(a.values[i]) - rank(b.values[i])) || text(a.values[i], b.values[i]);
     }
     return 0;
   };
   const chosen =
     column === 0 ? (a, b) => a.start - b.start
-    : column === width - 1 ? (a, b) => a.n - b.n
+    : column === columns.length - 1 ? (a, b) => a.n - b.n
     : (a, b) => text(a.values[column - 1].toLowerCase(), b.values[column - 1].toLowerCase());
   return (a, b) => sign * chosen(a, b) || b.start - a.start || names(a, b);
 }

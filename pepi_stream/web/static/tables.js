@@ -1,10 +1,11 @@
 // The table of one window: picked, grouped, filtered and sorted, and lit where a number changed.
 
 import { byId, el, setAttribute, setText } from "./dom.js";
-import { clock, count, utc } from "./format.js";
+import { clock, count, stamp, utc } from "./format.js";
 import { viewOf } from "./store.js";
 
 const STEP = 100;
+const LIT_MS = 800;
 const MOST = 300; // rows in the document at once
 const LABELS = { start: "Window", n: "Events" };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -19,6 +20,8 @@ export class WindowTable {
   #sort = { column: 0, descending: true };
   #limit = STEP;
   #offset = 0;
+  #lit = new Set(); // rows whose number changed a moment ago
+  #timer = null;
   #heads = [];
   #shape = "";
   #names = "";
@@ -110,6 +113,7 @@ export class WindowTable {
         ...(table.by.length > 0 ? [el("option", { value: "" }, "time only")] : []),
       );
       byId("dimension-picker").value = this.#dimension;
+      byId("windows-head").closest("table").style.setProperty("--dimensions", view.columns.length - 2);
       this.#heads = view.columns.map((column, index) => {
         const button = el("button", { type: "button", "data-testid": `sort-${column}` }, label(column));
         button.addEventListener("click", () => this.#sortBy(index, column));
@@ -140,8 +144,9 @@ export class WindowTable {
       root.remove();
       this.#rows.delete(key);
     }
-    const most = Math.max(1, ...shown.map(({ n }) => n));
     let next = body.firstChild;
+    let above = null;
+    let dated = false;
     for (const row of shown) {
       let drawn = this.#rows.get(row.key);
       if (!drawn) {
@@ -154,14 +159,39 @@ export class WindowTable {
       if (drawn.n !== row.n) {
         drawn.n = row.n;
         drawn.text.data = count(row.n);
-        if (lit) light(drawn);
+        if (lit) this.#light(drawn);
       }
-      const part = Math.round((row.n / most) * 100);
-      if (drawn.part !== part) {
-        drawn.part = part;
-        drawn.bar.style.width = `${part}%`;
+      // A time is said once and then only repeated softly, so that windows stand apart.
+      const again = row.start === above;
+      above = row.start;
+      if (drawn.again !== again) {
+        drawn.again = again;
+        drawn.root.classList.toggle("again", again);
       }
+      dated ||= drawn.dated;
     }
+    body.parentNode.classList.toggle("dated", dated);
+  }
+
+  // Lit as long as the number keeps changing and a moment longer. Not an animation: restarting eighty of
+  // them four times a second costs more than all the rest of the page.
+  #light(drawn) {
+    drawn.litUntil = performance.now() + LIT_MS;
+    if (!this.#lit.has(drawn)) drawn.number.dataset.lit = "";
+    this.#lit.add(drawn);
+    this.#timer ??= setInterval(() => this.#dim(), LIT_MS / 4);
+  }
+
+  #dim() {
+    const now = performance.now();
+    for (const drawn of this.#lit) {
+      if (drawn.litUntil > now) continue;
+      delete drawn.number.dataset.lit;
+      this.#lit.delete(drawn);
+    }
+    if (this.#lit.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
   }
 
   #drawSummary(table, view, shown) {
@@ -190,27 +220,16 @@ const length = (seconds) =>
 function makeRow({ start, values }, seconds) {
   const ms = start * 1000;
   const text = document.createTextNode("");
-  const bar = el("span", { class: "bar", "aria-hidden": "true" });
-  const number = el("td", { class: "number", "data-testid": "window-n" }, bar, el("span", {}, text));
+  const shown = clock(ms, { seconds });
+  const number = el("span", { "data-testid": "window-n" }, text);
   const root = el(
     "tr", { "data-testid": "window-row", "data-start": start },
-    el("th", { scope: "row", class: "start" }, el("time", { datetime: stamp(ms), title: utc(ms) }, clock(ms, { seconds }))),
+    el("th", { scope: "row", class: "start" }, el("time", { datetime: stamp(ms), title: utc(ms) }, shown)),
     // NULL counts as '', which is not the same as somebody's "(none)".
     ...values.map((value) => (value === ""
       ? el("td", { class: "none" }, "none")
-      : el("td", { title: value }, el("bdi", {}, value)))),
-    number,
+      : el("td", { title: value }, value))),
+    el("td", { class: "number" }, number),
   );
-  return { root, text, bar, number, n: null, part: null };
-}
-
-function stamp(ms) {
-  const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? "" : date.toISOString();
-}
-
-// Two names of one animation: to change the name restarts it, without a forced layout in between.
-function light(drawn) {
-  drawn.beat = drawn.beat === "a" ? "b" : "a";
-  drawn.number.dataset.lit = drawn.beat;
+  return { root, text, number, n: null, again: null, dated: shown.length > 8, litUntil: 0 };
 }
