@@ -217,6 +217,12 @@ export class Charts {
       plot.svg.append(plot.grid, plot.lines, plot.hair);
       plot.hair.setAttribute("hidden", "");
     }
+    const help = byId("rates-help");
+    help.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !help.open) return;
+      help.open = false;
+      help.querySelector("summary").focus();
+    });
     for (const input of byId("scale").querySelectorAll("input")) {
       input.checked = input.value === this.#scale;
       input.addEventListener("change", () => {

@@ -118,7 +118,7 @@ export class DeadLetterDialog {
   #fill(letter) {
     this.#show(`Dead letter ${letter.seq}`, letter.reason);
     const facts = [
-      ["Died", `${clock(letter.at, { seconds: true })} (${utc(letter.at)})`],
+      ["Set aside", `${clock(letter.at, { seconds: true })} (${utc(letter.at)})`],
       ["Format", letter.format],
       ["Size", `${bytes(letter.bytes)}${letter.bytes >= 1024 ? ` (${count(letter.bytes)} bytes)` : ""}`],
       ["Claim", letter.claim],

@@ -16,7 +16,7 @@ const SI = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 // From `from` on with an SI prefix: 1234567 -> "1.23 M".
 export function si(value, from = 1e6) {
   if (!Number.isFinite(value) || Math.abs(value) < from) return count(value);
-  const [size, prefix] = SI.find(([unit]) => Math.abs(value) >= unit);
+  const [size, prefix] = SI.find(([unit]) => Math.abs(value) >= unit * 0.9995);
   const scaled = value / size;
   return `${scaled.toFixed(scaled >= 100 ? 0 : scaled >= 10 ? 1 : 2)} ${prefix}`;
 }
@@ -54,7 +54,9 @@ export function percent(share) {
   if (share === null || !Number.isFinite(share)) return "–";
   const value = share * 100;
   const size = Math.abs(value);
-  return `${value.toFixed(size === 0 || size >= 99.95 ? 0 : size < 0.1 ? 3 : size < 1 ? 2 : 1)} %`;
+  // 99.996 is not 100: somebody's mail is in between.
+  if (size >= 99 && size < 100) return `${(Math.floor(value * 100) / 100).toFixed(2)} %`;
+  return `${value.toFixed(size === 0 || size >= 100 ? 0 : size < 0.1 ? 3 : size < 1 ? 2 : 1)} %`;
 }
 
 const two = (value) => String(value).padStart(2, "0");

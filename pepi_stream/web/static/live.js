@@ -28,8 +28,9 @@ let lit = false; // whether what will be drawn changed before the viewer's eyes
 
 function receive(kind, message) {
   if (message.v !== VERSION) {
-    renewed("The server speaks another version than this page.");
-    return true;
+    renewed("The server is of another release than this page, which cannot read it.");
+    stream.stop("Reload the page.");
+    return false;
   }
   if (kind === "snapshot") {
     lit = state.ready;

@@ -51,6 +51,12 @@ export class LiveStream {
     });
   }
 
+  // Close for good (or until the viewer comes back): what is shown then becomes stale, and says why.
+  stop(detail) {
+    this.#close();
+    this.#detail = detail;
+  }
+
   #close() {
     clearTimeout(this.#retry);
     this.#source?.close();
@@ -64,6 +70,7 @@ export class LiveStream {
     } catch (error) {
       console.error("a message that cannot be read", error);
     }
+    if (!this.#source) return; // stopped by the message itself
     if (!follows) {
       this.#detail = "A message was missed.";
       this.#later();
