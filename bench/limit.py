@@ -179,18 +179,22 @@ def packets(body: bytes) -> bytes:
 async def replay(recordings: Sequence[Recording]) -> None:
     """Send every recording over a connection of its own, all at once when the queue fills.
 
-    Prints ``ready`` when all are connected.
+    Prints ``ready`` when all are connected and every command is as it will be sent: the clock runs
+    from there.
 
     Raises:
         pymysql.err.MySQLError: the server refused a statement.
     """
-    connections = [await _connect() for _ in recordings]
+    streams = [
+        [(body[0], memoryview(packets(body))) for body in recording] for recording in recordings
+    ]
+    connections = [await _connect() for _ in streams]
     queue = os.environ["BENCH_QUEUE"]
     client = redis.Redis(unix_socket_path=os.environ["BENCH_REDIS_SOCKET"])
     print("ready", flush=True)
     # Changes nothing, and returns when the queue appears.
     client.blmove(queue, queue, 0, src="LEFT", dest="LEFT")
-    await asyncio.gather(*map(_send_all, connections, recordings))
+    await asyncio.gather(*map(_send_all, connections, streams))
 
 
 async def _connect() -> BulkConnection:
@@ -206,11 +210,10 @@ async def _connect() -> BulkConnection:
     return connection
 
 
-async def _send_all(connection: BulkConnection, recording: Recording) -> None:
-    framed = [(body[0], memoryview(packets(body))) for body in recording]
+async def _send_all(connection: BulkConnection, stream: list[tuple[int, memoryview]]) -> None:
     numbers: dict[bytes, bytes] = {}  # of prepared statements: as recorded -> now
     latest = b""
-    for command, packet in framed:
+    for command, packet in stream:
         if command == COM_STMT_PREPARE:
             latest = (await connection.prepare(bytes(packet[5:]).decode())).to_bytes(4, "little")
             continue

@@ -45,7 +45,8 @@ class Pipeline:
                 _check_dimensions(window)
         source = settings.source
         format = load_format(source.format)
-        format.wanted = _wanted(settings)
+        if (wanted := _wanted(settings)) is not None:
+            format.wanted = wanted
         return cls(
             LimitedFormat(
                 format,
@@ -166,7 +167,8 @@ class Pipeline:
 def _wanted(settings: Settings) -> frozenset[str] | None:
     """Return the event fields that anybody reads; None when code that is not ours may."""
     read = {column.value or column.name for column in settings.sink.columns}
-    if settings.enrich.enrichers or any(":" in name for name in read):
+    # A format of one's own may be made of a built-in one, and read what that gives.
+    if settings.enrich.enrichers or any(":" in name for name in (settings.source.format, *read)):
         return None
     return frozenset(read.union(*(window.by for window in settings.windows.values())))
 

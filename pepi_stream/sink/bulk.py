@@ -9,6 +9,7 @@ COM_STMT_BULK_EXECUTE.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -34,6 +35,16 @@ _STMT_BULK_OPERATIONS: Final = 1 << 2
 _RESERVED: Final = slice(28, 32)
 _SEND_TYPES: Final = 128
 
+# The patch release of each series that mended MDEV-24411; the series after 11.5 had it from the
+# start. Before it, a trigger whose body INSERTs takes the rows of the bulk that fired it: rows are
+# lost without an error, and the count of affected rows does not tell.
+_SOUND: Final = {
+    **{(10, 5): 26, (10, 6): 19, (10, 11): 9},
+    **{(11, 1): 6, (11, 2): 5, (11, 4): 3, (11, 5): 2},
+}
+# MariaDB up to 10 greets as 5.5.5-10.11.9-MariaDB, because old replicas take 10 for 1.
+_VERSION: Final = re.compile(r"(?:5\.5\.5-)?(\d+)\.(\d+)\.(\d+)")
+
 
 class NoBulkError(Exception):
     """The server cannot execute in bulk; nothing was done."""
@@ -50,7 +61,7 @@ class BulkConnection(GuardedConnection):
     _greeting = False
 
     async def _request_authentication(self) -> None:
-        if not self.server_capabilities & _CLIENT_MYSQL:
+        if not self.server_capabilities & _CLIENT_MYSQL and is_sound(self.server_version):
             self.bulk = True
             self.client_flag &= ~_CLIENT_MYSQL
         self._prepared: dict[str, int] = {}
@@ -116,6 +127,15 @@ class BulkConnection(GuardedConnection):
             for _ in range(definitions + bool(definitions)):  # and an EOF packet
                 await self._read_packet()
         return int(number)
+
+
+def is_sound(version: str) -> bool:
+    """Return whether a MariaDB of this version keeps the rows of a bulk when triggers insert."""
+    found = _VERSION.match(version)
+    if found is None:
+        return False
+    major, minor, patch = map(int, found.groups())
+    return (major, minor) > max(_SOUND) or patch >= _SOUND.get((major, minor), patch + 1)
 
 
 def bulk_head(number: int, types: bytes) -> bytes:

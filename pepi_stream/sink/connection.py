@@ -16,12 +16,15 @@ from pepi_stream.tls import client_context
 
 # Strict, so that a value that does not fit is an error and not a silent cut;
 # without NO_BACKSLASH_ESCAPES, on which the escaping rests; UTC, because that is what the
-# literals are in; READ COMMITTED, because upserts of window rows then take no gap locks. A table
+# literals are in; utf8mb4 said again, because a server with skip-character-set-client-handshake, or
+# an init_connect, does not heed what the greeting asked for, and would read our text as something
+# else; READ COMMITTED, because upserts of window rows then take no gap locks. A table
 # lock (LOCK TABLES, ALTER TABLE) is waited for no longer than a row lock, and a worker that dies in
 # mid-transaction without a word, with its machine or its network, holds its locks for idle seconds.
 _SESSION = (
-    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,"
-    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait}, "
+    "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, "
+    "SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
+    "time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait}, "
     "lock_wait_timeout = {lock_wait}, wait_timeout = {idle}"
 )
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"

@@ -208,7 +208,17 @@ class Transaction:
         if not self.conn.bulk or size > self._max_bytes:
             return None
         sql = statements.insert_placeholders(head, len(group.names))
-        return execute_bulk(self.conn, sql, group.types, bodies)
+        return self._bulk(sql, group.types, bodies, sum(r.size for r in group.rendered))
+
+    async def _bulk(self, sql: str, types: bytes, bodies: Sequence[bytes], rows: int) -> int:
+        affected = await execute_bulk(self.conn, sql, types, bodies)
+        if affected < rows:  # more is well: MariaDB counts what triggers update, too
+            self.conn.bulk = False
+            raise TransientError(
+                f"of a bulk of {rows} rows only {affected} landed; they go as text now "
+                "(sink.bulk = false does so from the start)"
+            )
+        return affected
 
     async def _refusal_of(self, head: str, rows: Sequence[str]) -> str | None:
         try:

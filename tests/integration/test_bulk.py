@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pepi_stream.columns import ColumnSpec
+from pepi_stream.errors import TransientError
 from pepi_stream.events import Batch, Column
 from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.sink import Sink
-from pepi_stream.sink.bulk import NoBulkError
+from pepi_stream.sink.bulk import BulkConnection, NoBulkError, is_sound
 from pepi_stream.sink.connection import execute_bulk
 from pepi_stream.sink.rows import RowRenderer
 from tests.sinking import Database, Statements, claim_of, database, event, events, global_variable
@@ -170,6 +171,70 @@ async def test_a_server_that_prepares_no_more_statements_gets_text(
     with pytest.raises(NoBulkError):
         async with global_variable(mariadb_server.socket_path, "max_prepared_stmt_count", 0):
             await execute_bulk(await db.connect(), "INSERT INTO t VALUES (?)", b"\xfd", [b"\1"])
+
+
+@pytest.mark.parametrize(
+    ("version", "sound"),
+    [
+        *(("5.5.5-10.6.18-MariaDB-0ubuntu0.22.04.1", False), ("5.5.5-10.6.19-MariaDB", True)),
+        *(("5.5.5-10.11.6-MariaDB-0+deb12u1", False), ("10.11.9-MariaDB-log", True)),
+        *(("5.5.5-10.7.99-MariaDB", False), ("11.3.99-MariaDB", False), ("11.4.2-MariaDB", False)),
+        *(("11.4.3-MariaDB-1", True), ("11.8.0-MariaDB", True), ("12.0.1-MariaDB", True)),
+        *(("5.5.5-proxy", False), ("", False)),
+    ],
+)
+async def test_a_server_whose_triggers_take_rows_of_a_bulk_gets_text(
+    db: Database, monkeypatch: pytest.MonkeyPatch, version: str, sound: bool
+) -> None:
+    """MDEV-24411: a trigger's INSERT there takes the rows that are left; no error tells it."""
+    assert is_sound(version) is sound
+    hear = BulkConnection._get_server_information
+
+    async def greeted(conn: BulkConnection) -> None:
+        await hear(conn)
+        conn.server_version = version or "5.x"
+
+    monkeypatch.setattr(BulkConnection, "_get_server_information", greeted)
+    transaction = await db.transaction()
+    assert transaction.conn.bulk is sound
+    assert (await transaction.write([db.rendered(events(3))])).rows == 3
+    assert await db.ids() == ["1", "2", "3"]
+
+
+async def test_a_bulk_of_which_rows_are_missing_is_undone_and_sent_as_text(db: Database) -> None:
+    transaction = await db.transaction()
+    execute_bulk = transaction.conn.execute_bulk
+
+    async def lose(sql: str, types: bytes, rows: Sequence[bytes]) -> int:
+        return await execute_bulk(sql, types, rows[:1])
+
+    transaction.conn.execute_bulk = lose  # type: ignore[method-assign]
+    flush = [db.rendered(events(2)), db.rendered(events(2, first=3))]
+    with pytest.raises(TransientError, match="of a bulk of 4 rows only 2 landed"):
+        await transaction.write(flush)
+    assert await db.ids() == []
+    assert (await transaction.write(flush)).rows == 4
+    assert await db.ids() == list("1234")
+
+
+async def test_triggers_that_write_elsewhere(db: Database) -> None:
+    await db.query("CREATE TABLE noted (id VARCHAR(20)) ENGINE=InnoDB")
+    await db.query("CREATE TABLE counted (n INT) ENGINE=InnoDB AS SELECT 0 AS n")
+    await db.query(
+        "CREATE TRIGGER before_row BEFORE INSERT ON pepi_event FOR EACH ROW "
+        "INSERT INTO noted VALUES (NEW.id)"
+    )
+    await db.query(
+        "CREATE TRIGGER after_row AFTER INSERT ON pepi_event FOR EACH ROW "
+        "UPDATE counted SET n = n + 1"
+    )
+    transaction = await db.transaction()
+    statements = Statements(transaction.conn)
+    assert (await transaction.write([db.rendered(events(5))])).rows == 5
+    assert len(statements.starting("INSERT INTO `pepi_event`")) == 1
+    assert await db.ids() == list("12345")
+    assert sorted(await db.query("SELECT id FROM noted")) == [(n,) for n in "12345"]
+    assert await db.value("SELECT n FROM counted") == 5
 
 
 @pytest.mark.parametrize("bulk", [True, False])

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pepi_stream.events import MAX_EPOCH_MS, Batch, Column, Constant, DeadLetter
+from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.sink.literals import is_clean_text
-from tests.sinking import NOW_MS, Database, claim_of, database
+from tests.sinking import NOW_MS, Database, claim_of, database, event, global_variable
 
 TEXT_COLUMNS = (
     *("id", "event_name", "recipient", "recipient_domain", "mailbox_provider", "campaign"),
@@ -210,3 +211,20 @@ async def test_a_lone_surrogate_reaches_a_dead_letters_reason_as_a_mark(db: Data
     )
     await (await db.transaction()).write([db.renderer.render(db.pipeline.count(batch))])
     assert await db.dead() == [(0, None, b"x", "not ? text")]
+
+
+@pytest.mark.parametrize("names", ["latin1", "gbk", "utf8mb3"])
+async def test_a_server_that_sets_another_character_set(
+    database_url: str, mariadb_server: MariaDBServer, names: str
+) -> None:
+    """init_connect, and skip-character-set-client-handshake, overrule what a client greets with."""
+    async with global_variable(mariadb_server.socket_path, "init_connect", f"SET NAMES {names}"):
+        for bulk in ("true", "false"):
+            async with database(database_url, PEPI_SINK__BULK=bulk) as db:
+                transaction = await db.transaction()
+                await transaction.write([db.rendered([event(1, TAGS="\u00e9\U0001f600\u8a02'")])])
+                assert await db.query("SELECT HEX(campaign) FROM pepi_event") == [
+                    ("C3A9F09F9880E8A88227",)
+                ]
+                await db.query("DROP TABLE pepi_event, pepi_window_minute, pepi_window_hour")
+                await db.make_tables()

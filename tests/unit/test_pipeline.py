@@ -16,6 +16,7 @@ from pepi_stream.enrich.mailbox_provider import MailboxProvider
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import Batch, Column, DeadLetter, WindowKey
 from pepi_stream.formats import load_format
+from pepi_stream.formats.plain import PlainFormat, PlainRecord
 from pepi_stream.pipeline import Pipeline, join
 from pepi_stream.settings import WindowSettings, load_settings
 from pepi_stream.windows import Window
@@ -51,6 +52,29 @@ def raises_for(*unlucky: str | None) -> Enricher:
         return {"seen": [True] * len(batch)}
 
     return enricher
+
+
+class TellsTheReader(PlainFormat):
+    """A user's format on top of a built-in one, whose columns it reads."""
+
+    def columns(self, records: Sequence[PlainRecord]) -> dict[str, Column]:
+        columns = super().columns(records)
+        columns["client"] = [agent.split("/")[0] for agent in columns["user_agent"]]
+        return columns
+
+
+def test_a_format_of_ones_own_made_of_a_built_in_one_gets_all_its_columns() -> None:
+    settings = load_settings(
+        {
+            "PEPI_SOURCE__FORMAT": f"{__name__}:TellsTheReader",
+            "PEPI_ENRICH__ENRICHERS": "[]",
+            "PEPI_SINK__COLUMNS": '["id", "event_name", "client"]',
+            "PEPI_WINDOWS": "{}",
+        }
+    )
+    batch = Pipeline.from_settings(settings).enrich(claim(event(1, user_agent="Opera/9")))
+    assert batch.dead == []
+    assert list(batch.column("client")) == ["Opera"]
 
 
 def test_the_configured_pipeline() -> None:
