@@ -186,9 +186,9 @@ class Hub:
 
     def tick(self) -> None:
         """Tell everybody what changed since the last tick."""
-        for client in self._clients:
-            if client.busy_seconds > PATIENCE_SECONDS:
-                client.drop()
+        for client in [c for c in self._clients if c.busy_seconds > PATIENCE_SECONDS]:
+            client.close()
+            self._clients.discard(client)
         self._live.watch()
         changes = self._live.changes()
         renamed = self._masker.full

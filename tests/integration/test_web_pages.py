@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -34,7 +33,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     """A folder of static files, in a folder that has something to hide."""
     static = tmp_path / "static"
     static.mkdir()
@@ -43,7 +42,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     (static / "login.css").write_text("a{}")
     (static / "notes.py").write_text("secret")
     (tmp_path / "secret.txt").write_text("secret")
-    yield static
+    return static
 
 
 def assert_headers(response: aiohttp.ClientResponse) -> None:
@@ -339,7 +338,7 @@ async def test_snapshot_and_dead_letters_are_masked_unless_told_otherwise() -> N
 @pytest.mark.parametrize(
     ("seq", "status"),
     [("7", 200), ("007", 200), ("8", 404), ("0", 404), (str(2**63 - 1), 404), (str(2**63), 400),
-     ("9" * 20, 400), ("9" * 5000, 400), ("-7", 400), ("7.0", 400), ("٧", 400), ("7%20", 400),
+     ("9" * 20, 400), ("9" * 5000, 400), ("-7", 400), ("7.0", 400), ("\u0667", 400), ("7%20", 400),
      ("7%2f8", 400), ("", 404), ("7/", 404)],
 )  # fmt: skip
 async def test_only_a_number_finds_a_dead_letter(seq: str, status: int) -> None:
