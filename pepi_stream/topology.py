@@ -27,7 +27,8 @@ from pepi_stream.events import Batch
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.services import Delivery
 from pepi_stream.settings import Settings
-from pepi_stream.web import register_pages
+from pepi_stream.web import register_pages, require_closed
+from pepi_stream.web.placeholder import DeliveryState
 
 
 class BrokerlessBoot(BootStrategy):
@@ -65,16 +66,22 @@ class PepiWorker(faust.Worker):
 
     def execute_from_commandline(self) -> Any:
         """Run until stopped; raise SystemExit with the app's exit code."""
-        _require_web_port(self.app.conf)
+        app: Any = self.app
+        _require_web(app.conf, app.settings)
         try:
             super().execute_from_commandline()
         except SystemExit as exc:
             raise SystemExit(getattr(self.app, "exit_code", 0) or exc.code) from None
 
 
-def _require_web_port(conf: Any) -> None:
-    """End with one line, not with a crash in mid-start, when the web server cannot listen."""
+def _require_web(conf: Any, settings: Settings) -> None:
+    """End with one line when the web server cannot listen, or would show the page to anybody."""
     if conf.web_enabled:
+        try:
+            require_closed(conf.web_bind, settings.web)
+        except ConfigError as exc:
+            print(f"Error: {exc}", file=sys.stderr)
+            raise SystemExit(exc.exit_code) from None
         try:
             socket.create_server((conf.web_bind, conf.web_port)).close()
         except OSError as exc:
@@ -150,5 +157,5 @@ def build_app(settings: Settings) -> PepiApp:
         settings, pipeline, deliver=deliver, subscribed=subscribed, on_failure=app.fail
     )
     app.settings, app.delivery = settings, delivery
-    register_pages(app, delivery)
+    register_pages(app, settings, DeliveryState(delivery))
     return app

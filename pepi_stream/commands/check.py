@@ -13,12 +13,13 @@ from redis.exceptions import NoPermissionError
 from pepi_stream.claims import ClaimStore, connect_redis
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.commands.base import PepiCommand
-from pepi_stream.errors import PepiError
+from pepi_stream.errors import ConfigError, PepiError
 from pepi_stream.settings import Settings, describe
 from pepi_stream.sink import Schema, connect
 from pepi_stream.sink.connection import fetch
 from pepi_stream.sink.failures import mysql_failure
 from pepi_stream.sink.inspection import inspect_tables
+from pepi_stream.web import require_closed
 
 _REDIS_NEEDED = (6, 2)
 _SMALL_PACKET = 4 * 2**20
@@ -44,12 +45,20 @@ class check(PepiCommand):
             click.echo(f"{name} = {value}  ({origin})")
         click.echo()
         failed = False
-        for look in (redis_findings, mysql_findings):
+        for look in (web_findings, redis_findings, mysql_findings):
             async for finding in look(self.settings):
                 failed |= finding.level == "fail"
                 remedy = f": {finding.remedy}" if finding.remedy else ""
                 click.echo(f"{finding.level:<4} {finding.what}{remedy}")
         return 1 if failed else 0
+
+
+async def web_findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at who could see the page."""
+    try:
+        require_closed(settings.web.bind, settings.web)
+    except ConfigError as exc:
+        yield Finding("fail", str(exc))
 
 
 async def redis_findings(settings: Settings) -> AsyncIterator[Finding]:

@@ -17,7 +17,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
     The origin is "default", the path in PEPI_CONFIG, or a variable's name.
     """
     return [
-        (".".join(map(str, path)), _show(value), origin_of(settings._origins, path))
+        (".".join(map(str, path)), _show(path, value), origin_of(settings._origins, path))
         for path, value in _leaves(settings, ())
     ]
 
@@ -32,9 +32,12 @@ def _leaves(value: object, path: SettingPath) -> Iterator[tuple[SettingPath, obj
         yield path, value
 
 
-def _show(value: object) -> str:
+def _show(path: SettingPath, value: object) -> str:
     if isinstance(value, SecretStr):
-        return redact_url(value.get_secret_value())
+        secret = value.get_secret_value()
+        if path[-1] == "url":
+            return redact_url(secret)
+        return "***" if secret else ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple | dict):

@@ -268,6 +268,29 @@ class WebSettings(_Section):
     """Address or host name to listen on."""
     port: Annotated[_Int, Field(ge=1, le=65_535)]
     """TCP port."""
+    token: SecretStr
+    """What opens the page; empty for no token."""
+    public: bool
+    """Whether everybody who reaches a page without a token may look."""
+    show_recipients: bool
+    """Whether e-mail addresses are shown whole."""
+    rows: Annotated[_Int, Field(ge=50, le=10_000)]
+    """Rows of each window that a page gets, at most."""
+    clients: Annotated[_Int, Field(ge=1, le=10_000)]
+    """Pages that may be open at the same time."""
+
+    @field_validator("token")
+    @classmethod
+    def _check_token(cls, token: SecretStr) -> SecretStr:
+        # No space: it goes in a header. Sixteen of what openssl prints are 64 random bits.
+        if token.get_secret_value() and not re.fullmatch(
+            r"[!-~]{16,512}", token.get_secret_value()
+        ):
+            raise ValueError(
+                "should have at least 16 characters (512 at most), letters, digits and signs of "
+                "ASCII; `openssl rand -hex 24` makes one"
+            )
+        return token
 
 
 class WorkerSettings(_Section):

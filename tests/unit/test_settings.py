@@ -87,6 +87,7 @@ def other_value(path: tuple[str, ...], value: Any) -> Any:
         ("database", "url"): "mysql://other@db:3307/other",
         ("windows", "minute", "seconds"): 30,
         ("windows", "hour", "seconds"): 7200,
+        ("web", "token"): "0123456789abcdef",
     }
     if path in special:
         return special[path]
@@ -111,7 +112,7 @@ def test_every_key_can_be_set_from_the_environment(path: tuple[str, ...], lower:
     assert [row for row in rows if row[2] == name] == [row for row in rows if row[0] == dotted]
     changed = set(rows) - set(describe(before))
     assert {row[0] for row in changed} == {dotted}
-    assert {row[1] for row in changed} == {text}
+    assert {row[1] for row in changed} == {"***" if path == ("web", "token") else text}
 
 
 def test_file_beats_defaults_and_environment_beats_file(write: Write) -> None:
@@ -245,6 +246,19 @@ def test_article_toml_is_the_articles_table() -> None:
         ("id", "BIGINT UNSIGNED NOT NULL"),
         ("event_name", "VARCHAR(50) NOT NULL"),
     ]
+
+
+# --- the token
+
+
+@pytest.mark.parametrize("token", ["0123456789abcdef", "!~" * 256, "http://user:pw@host/0"])
+def test_a_token_is_never_shown(token: str) -> None:
+    loaded = load_settings({"PEPI_WEB__TOKEN": token})
+    assert loaded.web.token.get_secret_value() == token
+    shown = {name: value for name, value, _ in describe(loaded)}
+    assert shown["web.token"] == "***"
+    assert token not in repr(loaded) + str(loaded)
+    assert {name: value for name, value, _ in describe(load_settings({}))}["web.token"] == ""
 
 
 # --- the rest
