@@ -92,13 +92,14 @@ class Merger:
 
     def expect(self, nonce: str) -> None:
         """Begin: a marker with this name is about to be published."""
-        self._nonce, self._kept = nonce, None
+        if self.marked:
+            self.abandon("a snapshot was given up")
+        self._nonce = nonce
 
-    def abandon(self, why: str = "") -> None:
-        """End without a snapshot. With a reason, messages may have been missed."""
+    def abandon(self, why: str) -> None:
+        """End without a snapshot; another one is then needed for the reason that this was."""
         self._nonce = self._kept = None
-        if why:
-            self.wanted = why
+        self.wanted = why
 
     def hear(self, said: Announcement, now_ms: int) -> None:
         """Take in a message; messages must come in the order of the channel."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
-import urllib.request
-from typing import Any
 
 import pytest
 
-from tests.flow import Flow, Worker, plain, wait_for
+from tests.flow import Flow, Worker, plain
 
 
 def _port() -> int:
