@@ -1,7 +1,8 @@
-"""The whole topology: three agents, three channels, and the service at both ends.
+"""The whole topology: four agents, four channels, and the services at their ends.
 
     Q --claim.lua--> source --[claims]--> enrich --[enriched]--> window --[counted]--> sink
     ^---------------------------- ack.lua (+ PUBLISH deltas) <-------------- COMMIT ----'
+                                     '--[announced]--> live --> live tables --> page
 
 The unit on a channel is a batch, never an event. Agents are thin: what they do is in
 :mod:`pepi_stream.pipeline`, what they hold is in :mod:`pepi_stream.services`.
@@ -10,6 +11,7 @@ The unit on a channel is a batch, never an event. Agents are thin: what they do 
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import os
 import signal
 import socket
@@ -21,14 +23,15 @@ import faust
 import mode.loop
 from faust.app.base import BootStrategy
 
+from pepi_stream.announcements import Announcement
 from pepi_stream.claims import Claim
 from pepi_stream.errors import ConfigError, PepiError
 from pepi_stream.events import Batch
+from pepi_stream.live import Live
 from pepi_stream.pipeline import Pipeline
-from pepi_stream.services import Delivery
+from pepi_stream.services import Delivery, LiveService, live_table
 from pepi_stream.settings import Settings
 from pepi_stream.web import register_pages, require_closed
-from pepi_stream.web.placeholder import DeliveryState
 
 
 class BrokerlessBoot(BootStrategy):
@@ -38,11 +41,13 @@ class BrokerlessBoot(BootStrategy):
 
 
 class PepiApp(faust.App):
-    """The Faust app, with its settings and the service that holds its state."""
+    """The Faust app, with its settings and the services that hold its state."""
 
     BootStrategy = BrokerlessBoot
     settings: Settings
     delivery: Delivery
+    live: Live
+    live_service: LiveService
     exit_code = 0
 
     def _create_directories(self) -> None:
@@ -54,6 +59,8 @@ class PepiApp(faust.App):
         # Once, before anything is sent: resuming also clears every channel.
         self.flow_control.resume()
         await self.add_runtime_dependency(self.delivery)
+        if self.conf.web_enabled:
+            await self.add_runtime_dependency(self.live_service)
 
     def fail(self, failure: PepiError) -> None:
         """End the worker as SIGTERM would, with the failure's exit code."""
@@ -120,6 +127,7 @@ def build_app(settings: Settings) -> PepiApp:
     claims = app.channel()
     enriched = app.channel()
     counted = app.channel()
+    announced = app.channel()
 
     @app.agent(claims)
     async def enrich(stream: AsyncIterable[Claim]) -> None:
@@ -144,18 +152,42 @@ def build_app(settings: Settings) -> PepiApp:
             with delivery.holding():
                 delivery.accept(batch)
 
+    @app.agent(announced)
+    async def live(stream: AsyncIterable[Announcement]) -> None:
+        """Add what all workers committed to the live tables; idle unless the web is served."""
+        async for said in stream:
+            page.hear(said)
+
     async def deliver(claim: Claim) -> None:
         await claims.send(value=claim)
+
+    async def announce(said: Announcement) -> None:
+        await announced.send(value=said)
 
     async def subscribed() -> None:
         # A channel that nobody iterates yet drops what it is sent.
         # There is no event to wait for.
-        while not all(channel.subscriber_count for channel in (claims, enriched, counted)):  # noqa: ASYNC110
+        channels = (claims, enriched, counted, announced)
+        while not all(channel.subscriber_count for channel in channels):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     delivery = Delivery(
         settings, pipeline, deliver=deliver, subscribed=subscribed, on_failure=app.fail
     )
-    app.settings, app.delivery = settings, delivery
-    register_pages(app, settings, DeliveryState(delivery))
+    announcer = delivery.source.announcer
+    page = Live(
+        settings,
+        pipeline,
+        worker=f"{announcer.host}:{announcer.pid}",
+        version=importlib.metadata.version("pepi-stream"),
+        rows=settings.web.rows,
+        row_table=live_table(app, "live_windows"),
+        series_table=live_table(app, "live_series"),
+        held=lambda: delivery.source.held.uncommitted,
+        committed=lambda: delivery.rows + delivery.dead,
+        checked=lambda: delivery.checked,
+    )
+    app.settings, app.delivery, app.live = settings, delivery, page
+    app.live_service = LiveService(page, deliver=announce, subscribed=subscribed)
+    register_pages(app, settings, page)
     return app

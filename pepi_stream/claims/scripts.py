@@ -75,3 +75,4 @@ class Scripts:
             args="old_id new_id lease_ms",
         )
         self.suspect = Script("suspect", keys="deliveries", args="claim_id delivery positions")
+        self.head = Script("head", keys="queue", args="max_bytes")

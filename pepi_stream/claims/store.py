@@ -258,6 +258,27 @@ class ClaimStore:
         queued, claimed = await pipe.execute()
         return int(queued), int(claimed)
 
+    async def head(self, max_bytes: int) -> bytes | int | None:
+        """Return the payload at the head of the queue, which stays there.
+
+        Returns its size if it has more than ``max_bytes``, None when the queue is empty.
+        """
+        head: bytes | int | None = await self._scripts.head(self.redis, [self.queue], [max_bytes])
+        return head
+
+    async def open_ids(self, limit: int = -1) -> list[str]:
+        """Return the ids of open claims, those whose lease ends first; -1 for all of them."""
+        found = await self.redis.zrangebyscore(self.claims_key, "-inf", "+inf", 0, limit)
+        return [_text(i) for i in found]
+
+    async def open_ids_and_publish(self, message: bytes) -> list[str]:
+        """Return the ids of all open claims, and publish ``message``, at the same moment."""
+        pipe = self.redis.pipeline(transaction=True)
+        pipe.zrangebyscore(self.claims_key, "-inf", "+inf")
+        pipe.publish(self.channel, message)
+        found, _ = await pipe.execute()
+        return [_text(i) for i in found]
+
     @asynccontextmanager
     async def _patient(self, patience: int) -> AsyncIterator[Redis]:
         """Use the client, or one that waits ``patience`` times as long for a reply.

@@ -62,6 +62,7 @@ class Delivery(Service):
         self.sink = Sink(settings, pipeline, on_commit=self._committed, starved=self.source.starved)
         self.rows = 0
         self.dead = 0
+        self.checked = False  # whether MySQL was found to have the tables
         self._subscribed = subscribed
         self._on_failure = on_failure
         self._failure: PepiError | None = None
@@ -161,6 +162,7 @@ class Delivery(Service):
     async def _run(self) -> None:
         await self._subscribed()
         await self.sink.ready()
+        self.checked = True
         self._spawn(self.source.deliver_forever())
         self._spawn(self.source.ack_forever())
         self._spawn(self.source.renew_forever())

@@ -1,0 +1,81 @@
+"""Reads dead letters for a person to see."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+import aiomysql
+
+from pepi_stream.live import queries
+from pepi_stream.sink.connection import fetch
+
+#: Dead letters that are listed.
+LISTED: Final = 20
+#: Bytes of a payload that are shown.
+SHOWN_BYTES: Final = 256 * 1024
+_REASON = 500  # characters of a reason in the list
+
+#: seq -> bytes of the whole payload: to know them, MySQL has to read it.
+Sizes = dict[int, int]
+
+
+async def newest(conn: aiomysql.Connection, sizes: Sizes) -> list[dict[str, Any]]:
+    """Return the newest ones as ``docs/live.md`` lists them.
+
+    Args:
+        conn: any.
+        sizes: what is known of them already; what is learnt is added, what is not listed, dropped.
+    """
+    rows = await fetch(conn, queries.newest_letters(LISTED, _REASON))
+    for seq, claim, position, element, *_ in rows:
+        if seq not in sizes:
+            parts = await fetch(conn, queries.parts(seq, claim, position, element))
+            sizes[seq] = sum(int(size) for _, size in parts)
+    for seq in sizes.keys() - {row[0] for row in rows}:
+        del sizes[seq]
+    return [
+        {"seq": seq, "at": int(at), "format": format, "reason": reason, "bytes": sizes[seq]}
+        for seq, _, _, _, at, format, reason in rows
+    ]
+
+
+async def whole(conn: aiomysql.Connection, seq: int) -> dict[str, Any] | None:
+    """Return one with its payload, as ``docs/live.md`` has it; None when there is none."""
+    found = await fetch(conn, queries.letter(seq))
+    if not found:
+        return None
+    [(_, claim, position, element, at, format, reason)] = found
+    parts = await fetch(conn, queries.parts(seq, claim, position, element))
+    payload = b""
+    for part, _ in parts:
+        room = SHOWN_BYTES - len(payload)
+        if room <= 0:
+            break
+        [(piece,)] = await fetch(conn, queries.payload(part, room))
+        payload += piece
+    size = sum(int(bytes_) for _, bytes_ in parts)
+    encoding, text = readable(payload, cut=size > len(payload))
+    return {
+        "seq": seq,
+        "at": int(at),
+        "claim": str(uuid.UUID(bytes=claim)),
+        "position": position,
+        "element": element,
+        "format": format,
+        "reason": reason,
+        "bytes": size,
+        "encoding": encoding,
+        "payload": text,
+        "truncated": size > len(payload),
+    }
+
+
+def readable(payload: bytes, *, cut: bool) -> tuple[str, str]:
+    """Return (encoding, text) of a payload; if it was cut, perhaps in mid-character."""
+    for missing in range(4 if cut else 1):
+        try:
+            return "utf-8", payload[: len(payload) - missing].decode()
+        except UnicodeDecodeError:
+            continue
+    return "hex", payload.hex()

@@ -1,0 +1,150 @@
+"""Reads the live tables' state from MySQL, in one consistent snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import aiomysql
+from pymysql.err import MySQLError
+
+from pepi_stream.errors import FatalError
+from pepi_stream.live import letters, queries
+from pepi_stream.live.merge import Ledger
+from pepi_stream.live.rows import WHOLE_START_FACTOR, Row, WindowSeed, too_many
+from pepi_stream.live.series import MAX_NAMES, OTHER, SeriesSeed, span
+from pepi_stream.live.tables import Snapshot, series_window
+from pepi_stream.sink.connection import fetch
+from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.windows import Window
+
+#: Starts further ahead than this are a producer's wrong clock, and must not push all else out.
+AHEAD_SECONDS: Final = 86_400
+_CHUNK = 500  # claim ids of one IN list
+_PAGE = 5_000  # ledger rows of one statement: the loop is not held for longer than some ms
+_COUNT_SECONDS = 5
+_NO_RIGHT = frozenset({1142, 1143})  # of a table, of a column
+NO_GRANT: Final = "grant SELECT on pepi_dead_letter to see them"
+
+
+async def read_snapshot(
+    conn: aiomysql.Connection,
+    windows: Sequence[Window],
+    *,
+    limit: int,
+    now: float,
+    asked: frozenset[bytes],
+    since: bytes,
+    sizes: letters.Sizes,
+) -> tuple[Snapshot, Ledger]:
+    """Read windows, series, dead letters, and what the ledger knows, all as of one moment.
+
+    Args:
+        conn: with the sink's session; nothing is left open on it.
+        windows: which to read.
+        limit: rows of a window, at most.
+        now: seconds since 1970.
+        asked: claims to ask the ledger about.
+        since: and all those above this key.
+        sizes: sizes of dead letters that are known already.
+
+    Raises:
+        PepiError: MySQL's failure, sorted.
+    """
+    try:
+        for statement in queries.BEGIN:
+            await conn.query(statement)
+        known = await _known(conn, asked, since)
+        read = {
+            w.name: await _read_window(conn, w, limit, int(now) + AHEAD_SECONDS) for w in windows
+        }
+        series = None
+        if (window := series_window(windows)) is not None:
+            series = await _read_series(conn, window, now)
+        snapshot = Snapshot(read, series, **await _read_dead(conn, sizes))
+        if not conn.closed:
+            await conn.query(queries.END)
+    except Exception as exc:
+        raise mysql_failure(exc, "reading the live tables") from exc
+    return snapshot, Ledger(asked, since, known)
+
+
+async def _known(
+    conn: aiomysql.Connection, asked: Iterable[bytes], since: bytes
+) -> frozenset[bytes]:
+    known: set[bytes] = set()
+    ids = iter(sorted(asked))
+    while chunk := list(itertools.islice(ids, _CHUNK)):
+        known.update(row[0] for row in await fetch(conn, queries.ledger_of(chunk)))
+    last = since
+    while True:
+        page = [row[0] for row in await fetch(conn, queries.ledger_since(last, _PAGE))]
+        known.update(page)
+        if len(page) < _PAGE:
+            return frozenset(known)
+        last = page[-1]
+
+
+async def _read_window(
+    conn: aiomysql.Connection, window: Window, limit: int, ceiling: int
+) -> WindowSeed:
+    """Read the newest starts that are wholly among so many rows."""
+    rows: list[Row] = []
+    for most in (limit, limit * WHOLE_START_FACTOR):
+        found = await fetch(conn, queries.newest_rows(window, ceiling, most + 1))
+        rows = [(int(start), tuple(values), int(n)) for start, *values, n in found]
+        if len(rows) <= most:
+            if most == limit:
+                return WindowSeed(0, ceiling, rows)
+            break
+        last = rows[-1][0]
+        if rows[0][0] != last:
+            break
+    newest, last = rows[0][0], rows[-1][0]
+    if newest == last and len(rows) > limit * WHOLE_START_FACTOR:
+        return WindowSeed(newest + window.seconds, ceiling, [], too_many(limit))
+    # The newest start whole, however large, and the others while they fit.
+    kept = [row for row in rows if row[0] > last] if len(rows) > limit else rows
+    while len(kept) > limit and kept[-1][0] != newest:
+        kept = [row for row in kept if row[0] > kept[-1][0]]
+    if not kept:
+        kept = [row for row in rows if row[0] == newest]
+    return WindowSeed(kept[-1][0], ceiling, kept)
+
+
+async def _read_series(conn: aiomysql.Connection, window: Window, now: float) -> SeriesSeed:
+    first, last = span(now)
+    names = await fetch(conn, queries.series_names(window, first, last, MAX_NAMES))
+    rows = await fetch(
+        conn,
+        queries.series_rows(window, first, last, [name for name, _ in names], OTHER.encode()),
+    )
+    # In the order of the names, so that these are the ones that are told apart.
+    order = {name: i for i, (name, _) in enumerate(names)}
+    rows.sort(key=lambda row: order.get(row[1], len(order)))
+    return SeriesSeed(first, last, [(int(s), name.decode(), int(n)) for s, name, n in rows])
+
+
+async def _read_dead(conn: aiomysql.Connection, sizes: letters.Sizes) -> dict[str, Any]:
+    """Read them last: when counting takes too long, the connection is closed."""
+    newest: Sequence[dict[str, Any]] = ()
+    try:
+        newest = await letters.newest(conn, sizes)
+        async with asyncio.timeout(_COUNT_SECONDS):
+            [(dead, hour)] = await fetch(conn, queries.count_dead())
+    except TimeoutError:
+        conn.close()
+        return {
+            "letters": newest,
+            "dead_words": f"counting them takes more than {_COUNT_SECONDS} s",
+        }
+    except MySQLError as exc:
+        failure = mysql_failure(exc, "reading dead letters")
+        if not isinstance(failure, FatalError):
+            raise
+        # A worker only has to INSERT them.
+        refused = exc.args and exc.args[0] in _NO_RIGHT
+        return {"dead_words": NO_GRANT if refused else str(failure)}
+    return {"dead": int(dead), "dead_words": "", "dead_hour": int(hour), "letters": newest}
