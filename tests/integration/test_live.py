@@ -178,6 +178,23 @@ async def test_a_commit_that_another_worker_acked_first_does_not_count_twice(
     assert total(live) == 15
 
 
+async def test_a_claim_that_was_held_for_long_counts_once_wherever_its_commit_falls(
+    here: Stand, never_by_itself: None
+) -> None:
+    committer = await here.committer()
+    committer.store._clock = lambda: int(time.time() * 1000) - 600_000
+    before, after = await committer.claim(batch(0, 10)), await committer.claim(batch(0, 5))
+    outcome = await committer.write(before)
+    live = here.live()
+    await seeded(live)
+    assert total(live) == 10
+    await committer.ack(outcome)
+    await committer.ack(await committer.write(after))
+    await wait_until(here.equal)
+    assert total(live) == 15
+    assert live.reads == 1
+
+
 async def test_nothing_is_made_up_after_redis_was_emptied(
     here: Stand, admin: Any, never_by_itself: None
 ) -> None:

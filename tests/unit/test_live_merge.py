@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pepi_stream import announcements
 from pepi_stream.announcements import Announcement, Announcer, Commit
@@ -67,6 +67,8 @@ class World(RuleBasedStateMachine):
 
     @initialize()
     def seeded(self) -> None:
+        for worker in range(WORKERS):
+            self.says_that_it_is_alive(worker)
         self.seed()
 
     @rule(worker=worker, age_ms=st.sampled_from([0, 1000, 59_000, 61_000, 600_000]))
@@ -76,6 +78,7 @@ class World(RuleBasedStateMachine):
         self.open.add(claim)
         self.held[worker].append(claim)
 
+    @precondition(lambda self: any(self.held) or any(self.waiting))
     @rule(worker=worker, other=worker)
     def takes_over(self, worker: int, other: int) -> None:
         """A lease ran out; both may go on with the claims."""
@@ -83,9 +86,11 @@ class World(RuleBasedStateMachine):
         for outcome in self.waiting[worker]:
             self.held[other] += [c.id for c in outcome.committed if c.id in self.open]
 
-    @rule(worker=worker, name=st.sampled_from("abc"), dead=st.integers(0, 1))
-    def commits(self, worker: int, name: str, dead: int) -> None:
+    @rule(worker=worker, name=st.sampled_from("abc"), dead=st.integers(0, 1), ack=st.booleans())
+    def commits(self, worker: int, name: str, dead: int, ack: bool) -> None:
         """All that it holds, in one transaction."""
+        if not self.held[worker]:
+            self.claims(worker, 0)
         claims, self.held[worker] = list(dict.fromkeys(self.held[worker])), []
         fresh = [c for c in claims if c not in self.ledger]
         repeated = [c for c in claims if c in self.ledger]
@@ -103,9 +108,14 @@ class World(RuleBasedStateMachine):
                 {"minute": Counter({WindowKey(MINUTE, (name,)): n})} if n else {},
             )
         )
+        if ack:
+            self.acks(worker)
 
+    @precondition(lambda self: any(self.waiting))
     @rule(worker=worker)
     def acks(self, worker: int) -> None:
+        if not self.waiting[worker]:
+            worker = max(range(WORKERS), key=lambda w: len(self.waiting[w]))
         outcomes, self.waiting[worker] = self.waiting[worker], []
         message = self.announcers[worker].committed(outcomes, self.now_ms)
         done = {c.id for o in outcomes for c in (*o.committed, *o.repeated)}
@@ -126,6 +136,7 @@ class World(RuleBasedStateMachine):
         self.now_ms += 1
         self.announcers[worker] = Announcer(self.now_ms)
 
+    @precondition(lambda self: self.open)
     @rule()
     def redis_is_emptied(self) -> None:
         self.open.clear()
@@ -134,11 +145,13 @@ class World(RuleBasedStateMachine):
     def time_passes(self, ms: int) -> None:
         self.now_ms += ms
 
-    @rule()
-    def hears(self) -> None:
-        if self.channel:
+    @precondition(lambda self: self.channel)
+    @rule(most=st.sampled_from([1, 2, 100]))
+    def hears(self, most: int = 1) -> None:
+        for _ in range(min(most, len(self.channel))):
             self.merger.hear(self.channel.popleft(), self.now_ms)
 
+    @precondition(lambda self: self.channel)
     @rule(at=st.integers(0, 5), garbled=st.booleans())
     def misses(self, at: int, garbled: bool) -> None:
         if at < len(self.channel) and not self.channel[at].marker:
@@ -147,6 +160,7 @@ class World(RuleBasedStateMachine):
             else:
                 del self.channel[at]
 
+    @precondition(lambda self: self.listening)
     @rule()
     def is_cut_off(self) -> None:
         self.listening = False
@@ -154,7 +168,12 @@ class World(RuleBasedStateMachine):
         self.question = self.read = None
         self.merger.abandon("cut off")
 
-    @rule()
+    @precondition(lambda self: not self.question)
+    @rule(timer=st.integers(0, 3))
+    def begins_to_read(self, timer: int) -> None:
+        if self.merger.wanted or not timer:
+            self.asks_for_the_open_claims()
+
     def asks_for_the_open_claims(self) -> None:
         self.listening = True
         self.nonces += 1
@@ -164,10 +183,10 @@ class World(RuleBasedStateMachine):
         self.read = None
         self.publish(announcements.marker(str(self.nonces), self.now_ms))
 
+    @precondition(lambda self: self.question and self.merger.marked and not self.read)
     @rule()
     def reads(self) -> None:
-        if self.question is None or not self.merger.marked or self.read is not None:
-            return
+        assert self.question is not None
         asked, since = self.question
         known = {k for k in merge.claim_keys(self.ledger) if k in asked or k >= since}
         rows = [(MINUTE, (name,), n) for name, n in self.counts.items()]
@@ -180,11 +199,12 @@ class World(RuleBasedStateMachine):
             Ledger(asked, since, frozenset(known)),
         )
 
+    @precondition(lambda self: self.read)
     @rule()
     def shows_what_was_read(self) -> None:
-        if self.read is not None:
-            self.merger.complete(*self.read)
-            self.question = self.read = None
+        assert self.read is not None
+        self.merger.complete(*self.read)
+        self.question = self.read = None
 
     def seed(self) -> None:
         self.asks_for_the_open_claims()
@@ -208,15 +228,19 @@ class World(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once everybody has spoken, a snapshot is read if one is wanted; then all is equal."""
         for worker in range(WORKERS):
-            self.acks(worker)
+            if self.held[worker]:
+                self.commits(worker, "a", 0, False)
+            if self.waiting[worker]:
+                self.acks(worker)
             self.says_that_it_is_alive(worker)
         if not self.listening:
             self.seed()
         while self.channel:
             self.hears()
-        self.read = None
-        if self.merger.marked or self.question:
-            self.merger.abandon("given up")
+        if self.question is not None and self.read is None:
+            self.reads()
+        if self.read is not None:
+            self.shows_what_was_read()
         if self.merger.wanted or self.nobody_would_notice:
             self.seed()
         assert not self.merger.wanted
@@ -237,10 +261,21 @@ class Noticed(World):
     nobody_would_notice = False  # type: ignore[assignment]
 
 
+class Doubted(World):
+    """The same, while no message is lost: workers die, and their heirs tell of it."""
+
+    misses = None  # type: ignore[assignment]
+    is_cut_off = None  # type: ignore[assignment]
+    redis_is_emptied = None  # type: ignore[assignment]
+    nobody_would_notice = False  # type: ignore[assignment]
+
+
 TestWorld = World.TestCase
-TestWorld.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestWorld.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 TestNoticed = Noticed.TestCase
-TestNoticed.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestNoticed.settings = TestWorld.settings
+TestDoubted = Doubted.TestCase
+TestDoubted.settings = TestWorld.settings
 
 
 def _claim(claim_id: str) -> Claim:
