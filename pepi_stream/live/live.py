@@ -306,8 +306,11 @@ class Live:
             conn.close()
         self._merger.complete(snapshot, ledger)
         self._page.set_letters(snapshot.letters)
+        if not self.reads:
+            logger.info("the live page shows the tables")
         self.reads += 1
         self._note_wanted()
+        self._page.judge()
 
     def _note_wanted(self) -> None:
         if self._merger.wanted:

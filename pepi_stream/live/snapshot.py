@@ -23,7 +23,7 @@ from pepi_stream.windows import Window
 #: Starts further ahead than this are a producer's wrong clock, and must not push all else out.
 AHEAD_SECONDS: Final = 86_400
 _CHUNK = 500  # claim ids of one IN list
-_PAGE = 5_000  # ledger rows of one statement: the loop is not held for longer than some ms
+_PAGE = 500  # ledger rows of one statement: decoding them holds the loop for 2 ms
 _COUNT_SECONDS = 5
 _NO_RIGHT = frozenset({1142, 1143})  # of a table, of a column
 NO_GRANT: Final = "grant SELECT on pepi_dead_letter to see them"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, deque
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -258,7 +257,7 @@ class Noticed(World):
 
     dies = None  # type: ignore[assignment]
     redis_is_emptied = None  # type: ignore[assignment]
-    nobody_would_notice = False  # type: ignore[assignment]
+    nobody_would_notice = False
 
 
 class Doubted(World):
@@ -267,7 +266,7 @@ class Doubted(World):
     misses = None  # type: ignore[assignment]
     is_cut_off = None  # type: ignore[assignment]
     redis_is_emptied = None  # type: ignore[assignment]
-    nobody_would_notice = False  # type: ignore[assignment]
+    nobody_would_notice = False
 
 
 TestWorld = World.TestCase
@@ -282,9 +281,8 @@ def _claim(claim_id: str) -> Claim:
     return Claim(claim_id, [b"x"], delivery=1, received_at=NOW_MS)
 
 
-def _commit(*claims: str, **fields: Any) -> Commit:
-    deltas = {"minute": [(MINUTE, ("sent",), 1)]}
-    return Commit(list(claims), **{"rows": 1, "dead": 0, "windows": deltas} | fields)
+def _commit(*claims: str) -> Commit:
+    return Commit(list(claims), rows=1, dead=0, windows={"minute": [(MINUTE, ("sent",), 1)]})
 
 
 def test_a_commit_is_judged_by_any_of_its_claims() -> None:
