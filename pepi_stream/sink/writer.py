@@ -68,14 +68,15 @@ class Sink:
 
     def accept(self, batch: Batch) -> None:
         """Take in a batch that was decoded, enriched and counted."""
-        self._buffer.add(self._render(batch), time.monotonic())
+        self._buffer.add(self.render(batch), time.monotonic())
         self._changed.set()
 
     def rehearse(self, batch: Batch) -> None:
         """Do all that :meth:`accept` does to a batch, and forget it."""
-        self._render(batch)
+        self.render(batch)
 
-    def _render(self, batch: Batch) -> Rendered:
+    def render(self, batch: Batch) -> Rendered:
+        """Render a batch; events that no row can be made of become dead letters."""
         try:
             return self._renderer.render(batch)
         except Exception:
@@ -192,7 +193,7 @@ class Sink:
             conn,
             schema=self.schema,
             pipeline=self._pipeline,
-            render=self._render,
+            render=self.render,
             packet=int(packet),
             max_bytes=self._settings.sink.max_bytes,
         )
