@@ -22,6 +22,7 @@ class Outcome(NamedTuple):
         dead: dead letters inserted.
         counts: window name -> key -> events counted.
         occurred: when some of the rows' events happened, in ms since 1970.
+        repeats: events left out, because they had taken effect before.
     """
 
     committed: list[Claim]
@@ -31,3 +32,4 @@ class Outcome(NamedTuple):
     dead: int
     counts: dict[str, Counter[WindowKey]]
     occurred: Sequence[int] = ()
+    repeats: int = 0

@@ -98,6 +98,7 @@ class Database:
             conn,
             schema=self.schema,
             pipeline=self.pipeline,
+            render=self.renderer.render,
             packet=packet,
             max_bytes=max_bytes,
         )

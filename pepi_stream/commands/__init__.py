@@ -10,7 +10,7 @@ from pepi_stream.errors import PepiError
 from pepi_stream.settings import load_settings
 from pepi_stream.topology import PepiApp, build_app
 
-_COMMANDS = ("check", "migrate", "simulate")
+_COMMANDS = ("check", "migrate", "peek", "simulate")
 
 
 def load_app() -> PepiApp:

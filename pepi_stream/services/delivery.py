@@ -63,6 +63,7 @@ class Delivery(Service):
         self.rows = 0
         self.dead = 0
         self.checked = False  # whether MySQL was found to have the tables
+        self.repeats = 0
         self._subscribed = subscribed
         self._on_failure = on_failure
         self._failure: PepiError | None = None
@@ -153,9 +154,11 @@ class Delivery(Service):
         except TimeoutError:
             logger.warning("Redis does not answer; leases of open claims run out by themselves")
         logger.info(
-            "stopped: %d rows and %d dead letters committed, %d claims released",
+            "stopped: %d rows and %d dead letters committed, %d repeats left out, "
+            "%d claims released",
             self.rows,
             self.dead,
+            self.repeats,
             released,
         )
 
@@ -210,4 +213,5 @@ class Delivery(Service):
     def _committed(self, outcome: Outcome) -> None:
         self.rows += outcome.rows
         self.dead += outcome.dead
+        self.repeats += outcome.repeats
         self.source.settled(outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -239,6 +239,10 @@ class SinkSettings(_Section):
     """Connections that write at the same time."""
     bulk: bool
     """Whether rows go as parameters of a prepared statement where the server is MariaDB."""
+    dedupe: Literal["off", "event_uid"]
+    """What makes an event the repeat of another, which then takes no effect."""
+    dedupe_hours: Annotated[_Int, Field(ge=1, le=24 * 365)]
+    """Hours for which an event is remembered."""
     retry_max_seconds: Annotated[_Float, Field(ge=0.05, le=3600)]
     """Seconds between two tries, at most."""
     ledger_retention_days: Annotated[_Int, Field(ge=1, le=3650)]
@@ -247,8 +251,10 @@ class SinkSettings(_Section):
     @field_validator("table")
     @classmethod
     def _check_table(cls, table: str) -> str:
-        if re.fullmatch(r"pepi_(claim|dead_letter|window_\w*)", table, re.IGNORECASE):
-            raise ValueError("should not be pepi_claim, pepi_dead_letter or pepi_window_*")
+        if re.fullmatch(r"pepi_(claim|dead_letter|seen|window_\w*)", table, re.IGNORECASE):
+            raise ValueError(
+                "should not be pepi_claim, pepi_dead_letter, pepi_seen or pepi_window_*"
+            )
         return table
 
     @field_validator("columns")

@@ -25,6 +25,7 @@ UNTYPED: Final = 6
 _TINY: Final = 1
 _LONGLONG: Final = 8
 STRING: Final = 253
+BLOB: Final = 252
 _LONGLONG_RANGE: Final = range(-(2**63), 2**63)
 _BOOLS: Final = {None: NULL, False: "\0\0", True: "\0\1"}
 
@@ -94,6 +95,11 @@ def timestamps(values: Column) -> tuple[int, str, Sequence[str]]:
     if len(known) == 1:
         return STRING, "c", list(known.values())
     return STRING, "l", [known[ms] for ms in values]
+
+
+def blob(raw: bytes) -> str:
+    """Return bytes as a parameter of the type BLOB."""
+    return PREFIXES[len(raw)] + raw.decode("latin-1")
 
 
 def _string(text: str) -> str:

@@ -15,6 +15,7 @@ from pepi_stream.windows import MAX_DIMENSION, Window
 
 LEDGER = "pepi_claim"
 DEAD_LETTERS = "pepi_dead_letter"
+SEEN = "pepi_seen"
 
 #: How the COMMENT of every table that ``migrate`` made begins. It changes no other.
 MADE_BY = "pepi_stream:"
@@ -59,18 +60,22 @@ class Table(NamedTuple):
         columns: in order.
         comment: what it holds.
         key: columns of its primary key; empty when a column's definition says it.
+        also: columns of a further index, if it has one.
     """
 
     name: str
     columns: Sequence[TableColumn]
     comment: str
     key: Sequence[str] = ()
+    also: Sequence[str] = ()
 
     def create(self) -> str:
         """Return the CREATE TABLE statement; it leaves an existing table alone."""
         lines = [f"  `{c.name}` {c.definition}" for c in self.columns]
         if self.key:
             lines.append(f"  PRIMARY KEY ({_names(self.key)})")
+        if self.also:
+            lines.append(f"  KEY ({_names(self.also)})")
         body = ",\n".join(lines)
         return (
             f"CREATE TABLE IF NOT EXISTS `{self.name}` (\n{body}\n) {_TABLE} "
@@ -121,6 +126,18 @@ _DEAD_LETTERS_TABLE = Table(
     ["seq"],
 )
 
+_SEEN_TABLE = Table(
+    SEEN,
+    [
+        TableColumn("uid", "BINARY(16) NOT NULL COMMENT 'hash of an event_uid'"),
+        TableColumn("claim_id", "BINARY(16) NOT NULL COMMENT 'first of the transaction'"),
+        TableColumn("seen_at", "DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP"),
+    ],
+    "events of the last hours, so that a repeat is known",
+    ["uid"],
+    ["seen_at"],
+)
+
 
 class Schema:
     """The configured tables.
@@ -129,14 +146,21 @@ class Schema:
         table: name of the event table.
         columns: its columns, in order.
         windows: the window tables.
+        dedupe: whether the events of the last hours are remembered.
     """
 
     def __init__(
-        self, table: str, columns: Sequence[ColumnSpec], windows: Sequence[Window]
+        self,
+        table: str,
+        columns: Sequence[ColumnSpec],
+        windows: Sequence[Window],
+        *,
+        dedupe: bool = False,
     ) -> None:
         self.table = table
         self.columns = columns
         self.windows = windows
+        self.dedupe = dedupe
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Schema:
@@ -145,13 +169,16 @@ class Schema:
             settings.sink.table,
             load_columns(settings.sink.columns),
             [Window(name, window) for name, window in settings.windows.items()],
+            dedupe=settings.sink.dedupe != "off",
         )
 
     def definitions(self) -> list[Table]:
         """Return the tables, our own first."""
         columns = [TableColumn(c.name, c.sql_type) for c in self.columns]
         events = Table(self.table, columns, "events")
-        return [_LEDGER_TABLE, _DEAD_LETTERS_TABLE, events, *map(_window_table, self.windows)]
+        seen = [_SEEN_TABLE] if self.dedupe else []
+        windows = map(_window_table, self.windows)
+        return [_LEDGER_TABLE, _DEAD_LETTERS_TABLE, *seen, events, *windows]
 
     def tables(self) -> dict[str, list[str]]:
         """Return the columns that must exist, by table."""

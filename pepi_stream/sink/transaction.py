@@ -8,7 +8,7 @@ failed statement as a whole and keeps the transaction (MySQL manual, "InnoDB Err
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiomysql
 
@@ -23,6 +23,7 @@ from pepi_stream.sink.bulk import BulkConnection, NoBulkError, bulk_head, common
 from pepi_stream.sink.connection import execute, execute_bulk, fetch
 from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
 from pepi_stream.sink.poison import PoisonSearch
+from pepi_stream.sink.repeats import Repeat, enter, find_repeats, forget, uid_hashes
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
 
@@ -40,7 +41,8 @@ class Transaction:
     Args:
         conn: from :func:`pepi_stream.sink.connect`.
         schema: the tables.
-        pipeline: recounts the windows of a batch that lost poison rows.
+        pipeline: recounts the windows of a batch that lost rows.
+        render: renders a batch that lost repeats.
         packet: the server's max_allowed_packet in bytes.
         max_bytes: bytes of one INSERT, at most (unless one row is longer).
     """
@@ -51,12 +53,14 @@ class Transaction:
         *,
         schema: Schema,
         pipeline: Pipeline,
+        render: Callable[[Batch], Rendered],
         packet: int,
         max_bytes: int,
     ) -> None:
         self.conn = conn
         self._schema = schema
         self._pipeline = pipeline
+        self._render = render
         self._packet = packet
         self._max_bytes = min(max_bytes, packet - statements.PACKET_RESERVE)
 
@@ -92,6 +96,10 @@ class Transaction:
 
     async def _write(self, flush: Sequence[Rendered]) -> Outcome:
         fresh, repeated, conflicts = await self._enter_ledger(flush)
+        whole = fresh
+        repeats: list[Repeat] = []
+        if self._schema.dedupe and fresh:
+            fresh, repeats = await self._without_repeats(fresh)
         refused: dict[int, str] = {}
         rows = 0
         for group in _groups(fresh, self._max_bytes):
@@ -99,6 +107,8 @@ class Transaction:
                 refused[rows + at] = reason
             rows += sum(rendered.size for rendered in group.rendered)
         batches = self._without(fresh, refused) if refused else [r.batch for r in fresh]
+        if refused and self._schema.dedupe:
+            repeats = await self._forget(whole, fresh, refused, repeats, batches)
 
         letters = ((b.claim, b.format, letter) for b in batches for letter in b.dead)
         for statement in statements.insert_dead(letters, self._max_bytes):
@@ -120,7 +130,58 @@ class Transaction:
             sum(len(b.dead) for b in batches),
             counts,
             [ms for batch in batches for ms in batch.occurred()],
+            len(repeats),
         )
+
+    async def _without_repeats(
+        self, fresh: Sequence[Rendered]
+    ) -> tuple[list[Rendered], list[Repeat]]:
+        """Return the batches without the events that have taken effect before, and those."""
+        uids = [uid_hashes(rendered.batch) for rendered in fresh]
+        distinct = {uid for hashes in uids for uid in hashes if uid is not None}
+        known = await enter(self.conn, distinct, fresh[0].batch.claim.key)
+        repeats = find_repeats(uids, known)
+        left_out: dict[int, set[int]] = {}
+        for repeat in repeats:
+            left_out.setdefault(repeat.batch, set()).add(repeat.event)
+        return [
+            self._render_without(rendered, left_out[number]) if number in left_out else rendered
+            for number, rendered in enumerate(fresh)
+        ], repeats
+
+    def _render_without(self, rendered: Rendered, gone: set[int]) -> Rendered:
+        kept = rendered.batch.keep([i for i in range(len(rendered.batch)) if i not in gone])
+        return self._render(self._pipeline.count(kept))
+
+    async def _forget(
+        self,
+        whole: Sequence[Rendered],
+        fresh: Sequence[Rendered],
+        refused: dict[int, str],
+        repeats: Sequence[Repeat],
+        batches: list[Batch],
+    ) -> list[Repeat]:
+        """Forget refused events, which took no effect; return the repeats of others.
+
+        A repeat of a refused event becomes a dead letter like it: it, too, has taken no effect.
+        """
+        written = [uid for rendered in fresh for uid in uid_hashes(rendered.batch)]
+        forgotten = {uid: refused[at] for at in refused if (uid := written[at]) is not None}
+        await forget(self.conn, forgotten)
+        rest: list[Repeat] = []
+        for repeat in repeats:
+            if repeat.uid not in forgotten:
+                rest.append(repeat)
+                continue
+            reason = f"repeat of an event that was refused: {forgotten[repeat.uid]}"
+            # Another batch: this flush may have to be written again.
+            batch = batches[repeat.batch]
+            batch = self._pipeline.count(batch.keep(range(len(batch))))
+            batch.dead.append(
+                self._pipeline.dead_letter(whole[repeat.batch].batch, repeat.event, reason)
+            )
+            batches[repeat.batch] = batch
+        return rest
 
     async def _enter_ledger(
         self, flush: Sequence[Rendered]

@@ -23,6 +23,7 @@ from pepi_stream.sink.bulk import BulkConnection
 from pepi_stream.sink.connection import connect, disconnect, execute, fetch
 from pepi_stream.sink.failures import mysql_failure
 from pepi_stream.sink.inspection import inspect_tables, null_by_default
+from pepi_stream.sink.repeats import prune_statement
 from pepi_stream.sink.rows import Rendered, RowRenderer, rendered_text
 from pepi_stream.sink.schema import Schema
 from pepi_stream.sink.transaction import Transaction
@@ -67,14 +68,15 @@ class Sink:
 
     def accept(self, batch: Batch) -> None:
         """Take in a batch that was decoded, enriched and counted."""
-        self._buffer.add(self._render(batch), time.monotonic())
+        self._buffer.add(self.render(batch), time.monotonic())
         self._changed.set()
 
     def rehearse(self, batch: Batch) -> None:
         """Do all that :meth:`accept` does to a batch, and forget it."""
-        self._render(batch)
+        self.render(batch)
 
-    def _render(self, batch: Batch) -> Rendered:
+    def render(self, batch: Batch) -> Rendered:
+        """Render a batch; events that no row can be made of become dead letters."""
         try:
             return self._renderer.render(batch)
         except Exception:
@@ -147,18 +149,18 @@ class Sink:
                 transaction.conn.close()
 
     async def prune(self) -> int:
-        """Delete ledger entries past the retention, in small chunks; return how many."""
+        """Delete ledger entries past the retention, in small chunks; return how many.
+
+        With ``sink.dedupe``, forget the events past ``sink.dedupe_hours``, too.
+        """
         days = self._settings.sink.ledger_retention_days
         before = first_claim_key(int((time.time() - days * 86_400) * 1000))
-        statement = statements.prune_ledger(before, days, _PRUNE_ROWS)
-        pruned = 0
         conn = await connect(self._settings.database)
         try:
-            while True:
-                gone = await execute(conn, statement)
-                pruned += gone
-                if gone < _PRUNE_ROWS:
-                    return pruned
+            if self.schema.dedupe:
+                hours = self._settings.sink.dedupe_hours
+                await _repeat(conn, prune_statement(hours, _PRUNE_ROWS))
+            return await _repeat(conn, statements.prune_ledger(before, days, _PRUNE_ROWS))
         except Exception as exc:
             raise mysql_failure(exc, "pruning the ledger") from exc
         finally:
@@ -191,6 +193,7 @@ class Sink:
             conn,
             schema=self.schema,
             pipeline=self._pipeline,
+            render=self.render,
             packet=int(packet),
             max_bytes=self._settings.sink.max_bytes,
         )
@@ -217,3 +220,13 @@ class Sink:
                 backoff.failures,
             )
         await asyncio.sleep(seconds)
+
+
+async def _repeat(conn: BulkConnection, delete: bytes) -> int:
+    """Run a DELETE of at most _PRUNE_ROWS rows until nothing is left to it; return how many."""
+    deleted = 0
+    while True:
+        gone = await execute(conn, delete)
+        deleted += gone
+        if gone < _PRUNE_ROWS:
+            return deleted

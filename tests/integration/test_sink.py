@@ -300,7 +300,7 @@ async def test_a_column_with_a_default_of_the_users_is_still_sent_as_null(
             await run.wait_for(1)
             assert await db.query("SELECT client, os FROM pepi_event") == [(None, None)] * 2
             # Only what MySQL fills in by itself is left out.
-            [rendered] = [run.sink._render(db.batch(events(1)))]
+            [rendered] = [run.sink.render(db.batch(events(1)))]
             assert "client" in rendered.names
             assert "os" not in rendered.names
 
@@ -319,7 +319,7 @@ async def test_batches_that_fill_different_columns_share_a_flush(database_url: s
             db.batch([event(3, TAGS="t" * 300), event(4)]),  # longer than the column
             db.batch([event(5, BOUNCE_TYPE="HARDBOUNCE"), event(6), event(7, TAGS="u" * 300)]),
         ]
-        assert len({run.sink._render(batch).names for batch in flush}) == 2
+        assert len({run.sink.render(batch).names for batch in flush}) == 2
         for batch in flush:
             run.sink.accept(batch)
         await run.wait_for(3)

@@ -1,0 +1,154 @@
+"""``peek``: what would become of the next payloads. It takes nothing and writes nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+from faust.cli import option
+
+from pepi_stream.claims import connect_redis
+from pepi_stream.claims.failures import redis_failure
+from pepi_stream.commands.base import PepiCommand
+from pepi_stream.errors import ConfigError
+from pepi_stream.preview import Glimpse, Preview
+
+_SHOWN_BYTES = 2000  # of a dead letter's payload
+_STDIN = "-"
+
+_OPTIONS: list[Any] = [
+    option("--count", type=click.IntRange(min=1), default=10, help="Payloads to look at."),
+    option("--format", "format_", default=None, help="Read as. [default: source.format]"),
+    option("--file", "path", default=None, help="Payloads, one a line; - is standard input."),
+    option("--json", "as_json", is_flag=True, help="One JSON object an event."),
+]
+
+
+class peek(PepiCommand):
+    """Show what would become of the next payloads: each row and its SQL, or why there is none.
+
+    A dry run: nothing leaves the queue, and MySQL is not asked. With --file, of all the payloads
+    in a file (or on standard input) instead.
+    """
+
+    options = _OPTIONS
+
+    async def run(
+        self, count: int, format_: str | None, path: str | None, as_json: bool, **kwargs: Any
+    ) -> int:
+        """Print glimpses."""
+        settings = self.settings
+        if format_ is not None:
+            source = settings.source.model_copy(update={"format": format_})
+            settings = settings.model_copy(update={"source": source})
+        preview = Preview(settings, now_ms=time.time_ns() // 1_000_000)
+        # A claim that fails as a whole is no news here: its records follow one by one.
+        logging.getLogger("pepi_stream").setLevel(logging.CRITICAL)
+        rows = dead = payloads = 0
+        claims = _claims(_lines(path), settings.source.claim_max) if path else None
+        for claim in claims if claims is not None else [await self._head(count)]:
+            for glimpse in preview.glimpses(claim):
+                if glimpse.row is None:
+                    dead += 1
+                else:
+                    rows += 1
+                numbered = glimpse._replace(position=payloads + glimpse.position)
+                click.echo(_json(numbered) if as_json else _text(numbered))
+            payloads += len(claim)
+        if not as_json:
+            where = path if path and path != _STDIN else "standard input" if path else "the queue"
+            click.echo(
+                f"{payloads} payloads of {where}: {rows} rows, {dead} dead letters; "
+                "nothing was taken or written"
+            )
+        return 0
+
+    async def _head(self, count: int) -> list[bytes]:
+        queue = self.settings.source.queue
+        redis = connect_redis(self.settings.redis)
+        try:
+            found: Any = await redis.lrange(queue, 0, count - 1)
+        except Exception as exc:
+            raise redis_failure(exc, f"looking at {queue}") from exc
+        finally:
+            await redis.aclose()
+        return list(found)
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    try:
+        if path == _STDIN:
+            yield from _stripped(sys.stdin.buffer)
+            return
+        with Path(path).open("rb") as file:
+            yield from _stripped(file)
+    except OSError as exc:
+        raise ConfigError(f"--file {path}: {exc.strerror}") from exc
+
+
+def _stripped(file: BinaryIO) -> Iterator[bytes]:
+    for line in file:
+        if payload := line.rstrip(b"\r\n"):
+            yield payload
+
+
+def _claims(payloads: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    rest = iter(payloads)
+    while claim := list(islice(rest, size)):
+        yield claim
+
+
+def _json(glimpse: Glimpse) -> str:
+    shown: dict[str, Any] = {
+        "payload": glimpse.position,
+        "element": glimpse.element,
+        "outcome": "dead" if glimpse.row is None else "row",
+        "format": glimpse.format,
+        "row": glimpse.row,
+        "reason": glimpse.reason or None,
+    }
+    if glimpse.row is not None:
+        shown["windows"] = {
+            name: {"start": start, "by": list(values)}
+            for name, (start, values) in glimpse.windows.items()
+        }
+        shown["sql"] = glimpse.sql
+    # Not ensure_ascii=False: a lone surrogate could not be printed.
+    return json.dumps(shown)
+
+
+def _text(glimpse: Glimpse) -> str:
+    place = f"payload {glimpse.position}"
+    if glimpse.element is not None:
+        place += f", element {glimpse.element}"
+    if glimpse.row is None:
+        raw = glimpse.payload[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+        more = len(glimpse.payload) - _SHOWN_BYTES
+        cut = f" ... and {more} bytes more" if more > 0 else ""
+        return f"{place}: a dead letter ({glimpse.format}): {glimpse.reason}\n  {_safe(raw)}{cut}\n"
+    lines = [f"{place}: a row ({glimpse.format})"]
+    width = max(map(len, glimpse.row))
+    lines += [
+        f"  {name:{width}}  {_safe(str(value))}"
+        for name, value in glimpse.row.items()
+        if value is not None
+    ]
+    for name, (start, values) in glimpse.windows.items():
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(start))
+        lines.append(f"  counted in {name}: {at}, {', '.join(map(_safe, values))}")
+    lines.append(f"  {_safe(glimpse.sql)};")
+    return "\n".join(lines) + "\n"
+
+
+def _safe(text: str) -> str:
+    """Return text that does nothing to a terminal."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )

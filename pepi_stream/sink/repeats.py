@@ -1,0 +1,135 @@
+"""Repeats: events that a provider or producer sent again, which take no effect a second time.
+
+The table ``pepi_seen`` holds a hash of each ``event_uid`` of the last hours. A transaction enters
+those of its events with INSERT IGNORE before it writes them: what another transaction has entered
+is a repeat, and what another one is about to enter makes this one wait for its COMMIT or ROLLBACK.
+So it is exact across workers, and a claim that is written again after a failure finds its own
+entries gone with the failure. Rows that the table refuses are forgotten again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from pepi_stream.events import Batch
+from pepi_stream.sink.bulk import BulkConnection, NoBulkError
+from pepi_stream.sink.connection import execute, execute_bulk, fetch
+from pepi_stream.sink.parameters import BLOB, blob
+from pepi_stream.sink.schema import SEEN
+
+_CHUNK = 10_000  # entries of a statement
+
+_ENTER = f"INSERT IGNORE INTO `{SEEN}` (`uid`, `claim_id`) VALUES "
+
+
+class Repeat(NamedTuple):
+    """An event that was left out.
+
+    Attributes:
+        batch: index of its batch in the flush.
+        event: its index in the batch.
+        uid: hash of its event_uid.
+    """
+
+    batch: int
+    event: int
+    uid: bytes
+
+
+def uid_hash(uid: object) -> bytes | None:
+    """Return 16 bytes that stand for an event_uid; None for an event without one.
+
+    By the bytes of its text: no collation takes two uids for one.
+    """
+    if uid is None:
+        return None
+    return hashlib.blake2b(str(uid).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def find_repeats(
+    uids: Sequence[Sequence[bytes | None]], known: frozenset[bytes] = frozenset()
+) -> list[Repeat]:
+    """Return the events whose uid is known or was that of an earlier one.
+
+    Args:
+        uids: hashes of each batch's events, in order.
+        known: hashes that took effect before.
+    """
+    seen = set(known)
+    repeats: list[Repeat] = []
+    for number, hashes in enumerate(uids):
+        for index, uid in enumerate(hashes):
+            if uid is None:
+                continue
+            if uid in seen:
+                repeats.append(Repeat(number, index, uid))
+            else:
+                seen.add(uid)
+    return repeats
+
+
+def uid_hashes(batch: Batch) -> list[bytes | None]:
+    """Return the hashes of a batch's events."""
+    return list(map(uid_hash, batch.column("event_uid")))
+
+
+async def enter(conn: BulkConnection, uids: Iterable[bytes], claim: bytes) -> frozenset[bytes]:
+    """Enter uids in this transaction; return those that another one has entered before.
+
+    Args:
+        conn: in a transaction.
+        uids: hashes, each once.
+        claim: key of a claim that no other transaction enters uids for.
+    """
+    # In order, so that no two transactions wait for each other.
+    ordered = sorted(uids)
+    known: set[bytes] = set()
+    for chunk in _chunks(ordered):
+        if await _insert(conn, chunk, claim) < len(chunk):
+            own = await fetch(
+                conn,
+                f"SELECT `uid` FROM `{SEEN}` WHERE `uid` IN ({_list(chunk)}) "
+                f"AND `claim_id` = X'{claim.hex()}'",
+            )
+            known |= set(chunk).difference(uid for (uid,) in own)
+    return frozenset(known)
+
+
+async def forget(conn: BulkConnection, uids: Iterable[bytes]) -> None:
+    """Take back uids that this transaction entered."""
+    for chunk in _chunks(sorted(uids)):
+        await execute(conn, f"DELETE FROM `{SEEN}` WHERE `uid` IN ({_list(chunk)})".encode())
+
+
+def prune_statement(hours: int, limit: int) -> bytes:
+    """Return the DELETE of at most ``limit`` entries older than ``hours``, the oldest first."""
+    return (
+        f"DELETE FROM `{SEEN}` WHERE `seen_at` < CURRENT_TIMESTAMP - INTERVAL {hours} HOUR "
+        f"ORDER BY `seen_at` LIMIT {limit}"
+    ).encode()
+
+
+async def _insert(conn: BulkConnection, uids: Sequence[bytes], claim: bytes) -> int:
+    if conn.bulk:
+        owner = blob(claim)
+        rows = "".join([blob(uid) + owner for uid in uids]).encode("latin-1")
+        try:
+            return await execute_bulk(conn, _ENTER + "(?,?)", bytes([BLOB, BLOB]), [rows])
+        except NoBulkError:
+            pass
+    owner = f",X'{claim.hex()}'),"
+    text = "".join([f"(X'{uid.hex()}'{owner}" for uid in uids])
+    return await execute(conn, (_ENTER + text[:-1]).encode())
+
+
+def _list(uids: Sequence[bytes]) -> str:
+    return ",".join([f"X'{uid.hex()}'" for uid in uids])
+
+
+def _chunks(ordered: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    rest = iter(ordered)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk

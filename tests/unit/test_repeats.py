@@ -1,0 +1,42 @@
+"""Which events are repeats."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pepi_stream.sink.repeats import Repeat, find_repeats, uid_hash
+
+uids = st.sampled_from([None, b"a", b"b", b"c"])
+
+
+def test_the_first_of_a_flush_takes_effect_and_later_ones_do_not() -> None:
+    assert find_repeats([[b"a", b"b", b"a"], [None, b"b"]]) == [
+        Repeat(0, 2, b"a"),
+        Repeat(1, 1, b"b"),
+    ]
+    assert find_repeats([[b"a", None, b"b"]], frozenset([b"a"])) == [Repeat(0, 0, b"a")]
+
+
+@given(flush=st.lists(st.lists(uids)), known=st.frozensets(st.sampled_from([b"a", b"b"])))
+def test_each_uid_stays_once_and_events_without_one_all_stay(
+    flush: list[list[bytes | None]], known: frozenset[bytes]
+) -> None:
+    gone = {(repeat.batch, repeat.event) for repeat in find_repeats(flush, known)}
+    stay = [
+        uid
+        for number, hashes in enumerate(flush)
+        for index, uid in enumerate(hashes)
+        if (number, index) not in gone
+    ]
+    everything = [uid for hashes in flush for uid in hashes]
+    assert stay.count(None) == everything.count(None)
+    assert sorted(uid for uid in stay if uid) == sorted({u for u in everything if u} - known)
+
+
+def test_uids_are_compared_by_their_bytes() -> None:
+    texts = ["a", "A", "a ", "\u00e4", "a\u0308", "", "\ud800"]
+    assert len({uid_hash(text) for text in texts}) == len(texts)
+    assert uid_hash(None) is None
+    assert uid_hash("a") == uid_hash("a")
+    assert len(uid_hash("a") or b"") == 16
