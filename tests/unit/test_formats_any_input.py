@@ -128,7 +128,11 @@ def test_the_elements_of_a_functions_payload_are_the_payload() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("pepiposd", "no format 'pepiposd'; known: pepipost, plain, or module:attr"),
+        (
+            "pepiposd",
+            "no format 'pepiposd'; known: mailgun, pepipost, plain, postmark, "
+            "sendgrid, ses, sparkpost, or module:attr",
+        ),
         ("no_such_module:f", "cannot import 'no_such_module'"),
         ("json:nothing", "module 'json' has no 'nothing'"),
         ("json:__name__", "json:__name__ is neither a Format nor a function"),
