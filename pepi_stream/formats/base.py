@@ -165,17 +165,23 @@ class JsonFormat(Format, Generic[T]):
 
         Args:
             payloads: of the claim.
-            decode: from one payload to a record, or a list of them; by default any payload
-                of this format.
+            decode: from one payload to a record, or a list of them; then each record has to
+                be one that only this format knows. By default any payload of this format.
 
         Raises:
             REFUSALS: something in it is no event.
         """
-        items = list(map(decode or self._decode, payloads))
-        if list not in set(map(type, items)):
-            return Decoded(len(items), self.columns(items))
-        records, origins = flatten(items)
+        records = list(map(decode or self._decode, payloads))
+        origins: list[Origin] | None = None
+        if list in set(map(type, records)):
+            records, origins = flatten(records)
+        if decode and not self.owns(records):
+            raise FormatError("not of this format alone")
         return Decoded(len(records), self.columns(records), origins)
+
+    def owns(self, records: Sequence[T]) -> bool:
+        """Tell whether each record holds something that no other format's records hold."""
+        return True
 
     def element(self, payload: bytes, index: int) -> bytes:
         """Return the bytes of element ``index`` of a payload that holds several events.
@@ -282,7 +288,8 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
 
 def short_uids(uids: Sequence[str | None]) -> Sequence[str | None]:
     """Make event uids fit their column: what is too long becomes its SHA-256 in hex."""
-    if max([len(uid) for uid in uids if uid is not None], default=0) <= _MAX_UID:
+    known = uids if None not in uids else [uid for uid in uids if uid is not None]
+    if max(map(len, known), default=0) <= _MAX_UID:  # type: ignore[arg-type]
         return uids
     return [
         uid
@@ -299,9 +306,9 @@ def truth(value: bool | float | str | None) -> bool | None:
     return _TRUTH.get(str(value).lower())
 
 
-def not_all_none(columns: dict[str, Column], name: str, values: Column) -> None:
+def not_all_none(columns: dict[str, Column], name: str, values: list[Any]) -> None:
     """Add a column, unless nobody filled it."""
-    if any(value is not None for value in values):
+    if values.count(None) < len(values):
         columns[name] = values
 
 

@@ -104,6 +104,13 @@ class MailgunFormat(JsonFormat[MailgunRecord]):
     name = "mailgun"
     record = MailgunRecord
 
+    def owns(self, records: Sequence[MailgunRecord]) -> bool:
+        """Tell whether each record is in its envelope, or has a part of Mailgun's making."""
+        return None not in [
+            r.event_data or r.message or r.client_info or r.delivery_status or r.log_level or None
+            for r in records
+        ]
+
     def columns(self, records: Sequence[MailgunRecord]) -> dict[str, Column]:
         """Turn records into columns; an unknown event becomes ``other``, its name the reason."""
         events = [r.event_data or r for r in records]

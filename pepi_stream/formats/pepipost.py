@@ -110,10 +110,11 @@ def _uids(
     own_names: Sequence[str], ids: Sequence[str], times: Sequence[int], urls: Sequence[str | None]
 ) -> Column:
     """Return the same for numbers and for their text: older and newer accounts agree."""
+    second = {ms: ms // 1000 if ms % 1000 == 0 else ms / 1000 for ms in set(times)}
     lower = {name: name.lower() for name in set(own_names)}
-    seconds = [ms // 1000 if ms % 1000 == 0 else ms / 1000 for ms in times]
-    uids = [
-        f"{id}:{lower[own]}:{second}:{url}" if url else f"{id}:{lower[own]}:{second}"
-        for own, id, second, url in zip(own_names, ids, seconds, urls, strict=True)
-    ]
-    return short_uids(uids)
+    return short_uids(
+        [
+            f"{id}:{lower[own]}:{second[ms]}:{url}" if url else f"{id}:{lower[own]}:{second[ms]}"
+            for own, id, ms, url in zip(own_names, ids, times, urls, strict=True)
+        ]
+    )

@@ -6,6 +6,7 @@ from typing import Final
 
 from pepi_stream.errors import ConfigError
 from pepi_stream.extension import load_attr
+from pepi_stream.formats.auto import AutoFormat
 from pepi_stream.formats.base import Format, FunctionFormat
 from pepi_stream.formats.mailgun import MailgunFormat
 from pepi_stream.formats.pepipost import PepipostFormat
@@ -19,7 +20,7 @@ FORMATS: Final[dict[str, type[Format]]] = {
     cls.name: cls
     for cls in (
         *(PepipostFormat, SendgridFormat, SesFormat, MailgunFormat, PostmarkFormat),
-        *(SparkpostFormat, PlainFormat),
+        *(SparkpostFormat, PlainFormat, AutoFormat),
     )
 }
 

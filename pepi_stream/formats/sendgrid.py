@@ -90,6 +90,10 @@ class SendgridFormat(JsonFormat[SendgridRecord]):
     name = "sendgrid"
     record = SendgridRecord
 
+    def owns(self, records: Sequence[SendgridRecord]) -> bool:
+        """Tell whether each record has an id of SendGrid's making."""
+        return None not in [r.uid or r.id or r.smtp_id or None for r in records]
+
     def columns(self, records: Sequence[SendgridRecord]) -> dict[str, Column]:
         """Turn records into columns; an unknown event becomes ``other``, its name the reason."""
         own_names = [r.event for r in records]

@@ -100,7 +100,7 @@ class Transaction:
             rows += sum(rendered.size for rendered in group.rendered)
         batches = self._without(fresh, refused) if refused else [r.batch for r in fresh]
 
-        letters = ((b.claim, b.format, letter) for b in batches for letter in b.dead)
+        letters = ((b.claim, d.format or b.format, d) for b in batches for d in b.dead)
         for statement in statements.insert_dead(letters, self._max_bytes):
             await execute(self.conn, statement)
 

@@ -130,7 +130,7 @@ def test_the_elements_of_a_functions_payload_are_the_payload() -> None:
     [
         (
             "pepiposd",
-            "no format 'pepiposd'; known: mailgun, pepipost, plain, postmark, "
+            "no format 'pepiposd'; known: auto, mailgun, pepipost, plain, postmark, "
             "sendgrid, ses, sparkpost, or module:attr",
         ),
         ("no_such_module:f", "cannot import 'no_such_module'"),
