@@ -14,6 +14,7 @@ An array is of one provider, its first record's. Payloads keep their order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -67,6 +68,7 @@ def _no_value_fits(wanted: type, value: object) -> object:
     raise ValueError("of another format")
 
 
+@cache
 def _strict(format: type[JsonFormat[Any]]) -> Decode:
     """Return a decoder of a format's payloads that refuses the keys of other formats."""
     own = msgspec.structs.fields(format.record)
@@ -124,7 +126,7 @@ class AutoFormat(Format):
         for format in self._formats.values():
             format.wanted = self.wanted
         guesses = [self._guesses.get(payload[:_BEGINNING]) for payload in payloads]
-        kinds = set(guesses)
+        kinds = dict.fromkeys(guesses)  # in a fixed order, and so the columns
         parts: list[_Part] = []
         unsure: list[int] = []
         for guess in kinds:
@@ -245,7 +247,7 @@ def _merged(parts: Sequence[_Part]) -> Decoded:
     """Join what formats made of a claim's payloads, in the order of the payloads."""
     if len(parts) == 1 and parts[0][0] is None:
         return parts[0][2]
-    names = {name for _, _, decoded in parts for name in decoded.columns}
+    names = dict.fromkeys(name for _, _, decoded in parts for name in decoded.columns)
     origins: list[Origin] = []
     dead: list[DeadLetter] = []
     for positions, format, decoded in parts:

@@ -119,10 +119,11 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
             ]
         times = time_ms([e.timestamp for e in events], "timestamp")
         ids = [e.id or e.transmission_id or None for e in events]
+        recipients = [e.recipient or e.raw_rcpt_to or None for e in events]
         columns: dict[str, Column] = {
             "event_name": [names[own] for own in own_names],
             "id": [None if id is None else str(id) for id in ids],
-            "recipient": [e.recipient or e.raw_rcpt_to or None for e in events],
+            "recipient": recipients,
             "occurred_at": times,
             "campaign": [e.campaign_id or None for e in events],
             "url": [e.url or None for e in events],
@@ -132,8 +133,8 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
             "esp": Constant("sparkpost", len(events)),
             "event_uid": short_uids(
                 [
-                    str(e.uid) if e.uid else f"{id}:{e.type}:{ms}:{e.recipient}:{e.url or ''}"
-                    for e, id, ms in zip(events, ids, times, strict=True)
+                    str(e.uid) if e.uid else f"{id}:{e.type}:{ms}:{recipient}:{e.url or ''}"
+                    for e, id, ms, recipient in zip(events, ids, times, recipients, strict=True)
                 ]
             ),
         }
