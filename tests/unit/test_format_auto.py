@@ -154,6 +154,15 @@ def test_an_event_refused_later_on_is_named_too() -> None:
         assert row(again).items() <= event.items()
 
 
+def test_limits_and_single_payloads_keep_the_name() -> None:
+    """Where dead letters are made anew: beside a payload above a limit, and payload by payload."""
+    limit = {"PEPI_SOURCE__PAYLOAD_MAX_BYTES": "1024", "PEPI_SOURCE__FORMAT": "auto"}
+    pipeline = Pipeline.from_settings(load_settings(limit))
+    claim = Claim(new_claim_id(1), [b"x" * 2000, b'{"RecordType":1}'], delivery=1, received_at=1)
+    for batch in (pipeline.enrich(claim), pipeline.enrich_each(claim)):
+        assert [(d.position, d.format) for d in batch.dead] == [(0, None), (1, "postmark")]
+
+
 def test_beginnings_are_not_remembered_without_end() -> None:
     auto = AutoFormat()
     for n in range(5000):

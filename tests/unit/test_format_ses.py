@@ -408,6 +408,30 @@ def test_the_record_of_one_recipient_makes_that_event_alone(
         assert inner == rest  # all else is there
 
 
+@pytest.mark.parametrize(
+    ("type_", "key", "object_"),
+    [
+        ("Delivery", "recipients", {"delivery": {"recipients": ["a", "b"]}}),
+        ("Bounce", "bouncedRecipients", {"bounce": {"bouncedRecipients": 2}}),
+        ("Complaint", "complainedRecipients", {"complaint": {"complainedRecipients": 2}}),
+        ("DeliveryDelay", "delayedRecipients", {"deliveryDelay": {"delayedRecipients": 2}}),
+        ("Open", "destination", {"mail": {"destination": ["a", "b"]}}),
+    ],
+)
+def test_each_list_of_recipients_is_taken_apart(
+    type_: str, key: str, object_: dict[str, dict[str, Any]]
+) -> None:
+    [(name, lists)] = object_.items()
+    if lists[key] == 2:
+        lists[key] = [{"emailAddress": "a"}, {"emailAddress": "b"}]
+    payload = raw(event(type_, "m", to=["x", "y", "z"], **object_))
+    rows = rows_of(SesFormat().decode([payload]))
+    assert [made["recipient"] for made in rows] == ["a", "b"]
+    one = json.loads(SesFormat().element(payload, 1))
+    assert one[name][key] == lists[key][1:]
+    assert rows_of(SesFormat().decode([raw(one)])) == rows[1:]
+
+
 def test_a_bad_recipient_is_dead_alone() -> None:
     recipients = [{"emailAddress": "a"}, {"emailAddress": 5}, {"emailAddress": "c"}]
     payload = raw(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.format_cases import Case, Refused, at, check_cases, check_refused
+from pepi_stream.formats import load_format
+from tests.format_cases import Case, Refused, at, check_cases, check_refused, raw
 
 MS = 1460989507000
 CLASSES = {
@@ -200,6 +201,13 @@ CASES = [
 
 def test_each_event_becomes_its_row() -> None:
     check_cases("sparkpost", CASES)
+
+
+def test_an_event_too_many_does_not_stand_in_for_one_that_is_missing() -> None:
+    two = {"msys": event("open", "1")["msys"] | event("bounce", "2")["msys"]}
+    decoded = load_format("sparkpost").decode([raw([{"msys": {}}, two, event("open", "3")])])
+    assert list(decoded.columns["event_uid"]) == ["3"]
+    assert [d.element for d in decoded.dead] == [0, 1]
 
 
 @pytest.mark.parametrize(
