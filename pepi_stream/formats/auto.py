@@ -92,17 +92,17 @@ def _strict(format: type[JsonFormat[Any]]) -> Decode:
     return msgspec.json.Decoder(record | list[record], dec_hook=_no_value_fits).decode  # type: ignore[valid-type]
 
 
+_FORMAT_OF: Final = {key: name for name, keys in _KEYS.items() for key in keys}
+_SHAPE_KEYS: Final = (*_FORMAT_OF, *_OBJECTS.values(), *_PLAIN)
+_ABSENT: Final = msgspec.Raw()
 _Shape = msgspec.defstruct(
     "_Shape",
     [
-        (f"key_{n}", msgspec.Raw, msgspec.field(name=key, default=msgspec.Raw()))
-        for n, key in enumerate(
-            [*(k for keys in _KEYS.values() for k in keys), *_OBJECTS.values(), *_PLAIN]
-        )
+        (f"key_{n}", msgspec.Raw, msgspec.field(name=key, default=_ABSENT))
+        for n, key in enumerate(_SHAPE_KEYS)
     ],
     gc=False,
 )
-_SHAPE_FIELDS: Final = [(field.encode_name, field.name) for field in msgspec.structs.fields(_Shape)]
 
 #: Payloads by their positions in the claim (None: all of it), the format, what it made of them.
 _Part = tuple[Sequence[int] | None, str | None, Decoded]
@@ -126,15 +126,15 @@ class AutoFormat(Format):
         for format in self._formats.values():
             format.wanted = self.wanted
         guesses = [self._guesses.get(payload[:_BEGINNING]) for payload in payloads]
-        kinds = dict.fromkeys(guesses)  # in a fixed order, and so the columns
+        by_guess: dict[str | None, list[int]] = {guess: [] for guess in dict.fromkeys(guesses)}
+        if len(by_guess) > 1:
+            for position, guess in enumerate(guesses):
+                by_guess[guess].append(position)
         parts: list[_Part] = []
         unsure: list[int] = []
-        for guess in kinds:
-            positions = None
-            some = payloads
-            if len(kinds) > 1:
-                positions = [n for n, other in enumerate(guesses) if other == guess]
-                some = [payloads[n] for n in positions]
+        for guess, found in by_guess.items():
+            positions = found if len(by_guess) > 1 else None
+            some = payloads if positions is None else [payloads[n] for n in positions]
             if guess is not None:
                 try:
                     decoded = self._formats[guess].at_once(some, self._strict[guess])
@@ -216,15 +216,19 @@ class AutoFormat(Format):
             if not elements:
                 raise FormatError("no event in the payload")
             record = next((e for e in elements if bytes(memoryview(e)[:1]) == b"{"), elements[0])
-        shape = self._decode_shape(record)
-        values = {key: bytes(getattr(shape, field)) for key, field in _SHAPE_FIELDS}
-        found = {key for key, value in values.items() if value}
-        names = [name for name in self._formats if not found.isdisjoint(_KEYS.get(name, ()))]
+        values = msgspec.structs.astuple(self._decode_shape(record))
+        found = {
+            key: value
+            for key, value in zip(_SHAPE_KEYS, values, strict=True)
+            if value is not _ABSENT
+        }
+        of = {_FORMAT_OF[key] for key in found if key in _FORMAT_OF}
+        names = [name for name in _KEYS if name in of]
         told = bool(names)
         names += [
             name
             for name, key in _OBJECTS.items()
-            if values[key].startswith(b"{") and name not in names
+            if key in found and bytes(found[key]).startswith(b"{") and name not in names
         ]
         # Providers say "event", too: of a record of theirs that is broken, plain would make a row.
         if "event_name" in found or ("event" in found and not told):
@@ -267,6 +271,6 @@ def _merged(parts: Sequence[_Part]) -> Decoded:
         joined: list[Any] = []
         for _, _, decoded in parts:
             joined += decoded.columns.get(name, Constant(None, decoded.size))
-        columns[name] = [joined[n] for n in order]
+        columns[name] = list(map(joined.__getitem__, order))
     dead.sort(key=lambda letter: (letter.position, letter.element or 0))
     return Decoded(len(order), columns, [origins[n] for n in order], dead)

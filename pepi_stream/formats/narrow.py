@@ -1,7 +1,6 @@
 """Makes, of a JSON record that holds several events, one record for each of them.
 
-What is left is byte for byte what was there, except for the list, of which each record keeps
-one element.
+Every other value is byte for byte what it was; of the list, each record keeps one element.
 """
 
 from __future__ import annotations
