@@ -40,7 +40,7 @@ from pepi_stream.formats.base import (
     reason_of,
     short_uids,
 )
-from pepi_stream.formats.narrow import JSON, narrow
+from pepi_stream.formats.ses_recipients import one_each
 from pepi_stream.formats.times import time_ms
 
 _NAMES = {
@@ -159,29 +159,6 @@ class SesRecord(
     detail: SesEvent | None = None
 
 
-class _ListsOf(msgspec.Struct, gc=False, rename="camel"):
-    bounced_recipients: list[msgspec.Raw] | None = None
-    complained_recipients: list[msgspec.Raw] | None = None
-    delayed_recipients: list[msgspec.Raw] | None = None
-    recipients: list[msgspec.Raw] | None = None
-    destination: list[msgspec.Raw] | None = None
-
-
-class _Lists(msgspec.Struct, gc=False, rename="camel"):
-    """The lists of recipients of a notification, whatever they hold."""
-
-    mail: _ListsOf | None = None
-    delivery: _ListsOf | None = None
-    bounce: _ListsOf | None = None
-    complaint: _ListsOf | None = None
-    delivery_delay: _ListsOf | None = None
-
-
-class _Envelope(_Lists, gc=False, rename={"message": "Message"}):
-    message: str | None = None
-    detail: _Lists | None = None
-
-
 _NO_DETAIL = _Detail()
 _NO_MAIL = _Mail()
 
@@ -195,8 +172,6 @@ class SesFormat(JsonFormat[SesRecord]):
     def __init__(self) -> None:
         super().__init__()
         self._decode_message = msgspec.json.Decoder(SesEvent).decode
-        self._decode_envelope = msgspec.json.Decoder(_Envelope).decode
-        self._decode_lists = msgspec.json.Decoder(_Lists).decode
 
     def at_once(
         self, payloads: Sequence[bytes], decode: Callable[[bytes], Any] | None = None
@@ -274,7 +249,7 @@ class SesFormat(JsonFormat[SesRecord]):
         pieces: list[bytes | msgspec.Raw] = []
         room = _MAX_NARROWED
         for raw in records:
-            narrowed = self._narrow(raw, room)
+            narrowed = one_each(raw, room)
             if narrowed:
                 room -= sum(map(len, narrowed))
                 pieces += narrowed
@@ -284,30 +259,9 @@ class SesFormat(JsonFormat[SesRecord]):
             return [(None, pieces[0])]
         return enumerate(pieces)
 
-    def _narrow(self, raw: bytes | msgspec.Raw, room: int) -> list[bytes] | None:
-        """Return None for what is one event, or cannot be taken apart."""
-        try:
-            envelope = self._decode_envelope(raw)
-            path: list[str] = []
-            lists: _Lists = envelope
-            if envelope.message is not None:
-                path = ["Message", JSON]
-                lists = self._decode_lists(envelope.message)
-            elif envelope.detail is not None:
-                path = ["detail"]
-                lists = envelope.detail
-            for *keys, found in _lists_of(lists):
-                if found:
-                    if len(found) == 1 or len(found) * len(bytes(raw)) > room:
-                        return None
-                    return narrow(raw, [*path, *keys])
-        except (*REFUSALS, KeyError):
-            pass  # decoding says what is wrong
-        return None
-
 
 def _people(event: SesEvent) -> Sequence[_Recipient | str | None]:
-    """Return whom a notification is about; the same choice as in :func:`_lists_of`."""
+    """Return whom a notification is about; the same choice as in ``ses_recipients``."""
     mail = event.mail
     return (
         (event.bounce and event.bounce.bounced_recipients)
@@ -320,19 +274,6 @@ def _people(event: SesEvent) -> Sequence[_Recipient | str | None]:
 
 
 _NOBODY = (None,)
-
-
-def _lists_of(lists: _Lists) -> Iterable[tuple[str, str, list[msgspec.Raw] | None]]:
-    if lists.bounce:
-        yield "bounce", "bouncedRecipients", lists.bounce.bounced_recipients
-    if lists.complaint:
-        yield "complaint", "complainedRecipients", lists.complaint.complained_recipients
-    if lists.delivery_delay:
-        yield "deliveryDelay", "delayedRecipients", lists.delivery_delay.delayed_recipients
-    if lists.delivery:
-        yield "delivery", "recipients", lists.delivery.recipients
-    if lists.mail:
-        yield "mail", "destination", lists.mail.destination
 
 
 def _spread(
