@@ -125,12 +125,14 @@ class DeadLetter(msgspec.Struct, gc=False, frozen=True):
         element: index in that payload's array; None when it is the whole payload.
         payload: the record's bytes, unchanged.
         reason: why, for a person to read.
+        format: what ``auto`` took it for; None when the batch's format says it.
     """
 
     position: int
     element: int | None
     payload: bytes
     reason: str
+    format: str | None = None
 
 
 #: Where an event came from: (index of the payload, index in the payload's array or None).

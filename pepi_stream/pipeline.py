@@ -6,6 +6,8 @@ import difflib
 import logging
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from pepi_stream.claims.claim import Claim
 from pepi_stream.columns import COLUMNS
 from pepi_stream.enrich import Enricher, load_enricher
@@ -109,7 +111,7 @@ class Pipeline:
         except Exception as exc:
             return self.refuse(claim, position, reason_of(exc))
         batch.origins = [(position, batch.origin(i)[1]) for i in range(len(batch))]
-        batch.dead = [DeadLetter(position, d.element, d.payload, d.reason) for d in batch.dead]
+        batch.dead = [msgspec.structs.replace(d, position=position) for d in batch.dead]
         try:
             return self._apply_enrichers(batch)
         except Exception:  # event by event, so that one element of an array is refused alone
@@ -128,9 +130,10 @@ class Pipeline:
         """Return the record behind event ``index``, whole, as a dead letter."""
         position, element = batch.origin(index)
         payload = batch.claim.payloads[position]
+        format = self.format.taken_for(payload)
         if element is not None:
             payload = self.format.element(payload, element)
-        return DeadLetter(position, element, payload, reason)
+        return DeadLetter(position, element, payload, reason, format)
 
     def _enrich(self, claim: Claim, payloads: Sequence[bytes]) -> Batch:
         return self._apply_enrichers(self._decode(claim, payloads))

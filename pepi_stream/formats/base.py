@@ -7,11 +7,12 @@ claim's records into columns.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ from pepi_stream.events import EVENT_FIELDS, MAX_EPOCH_MS, Column, DeadLetter, E
 T = TypeVar("T")
 
 _MAX_REASON = 500  # characters
+_MAX_UID = 255  # characters
+_TRUTH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 class FormatError(ValueError):
@@ -63,8 +66,19 @@ class Format(ABC):
         """Decode payloads, in order. Never raises for what a payload holds."""
 
     def element(self, payload: bytes, index: int) -> bytes:
-        """Return the bytes of element ``index`` of a payload that holds several events."""
+        """Return the bytes of element ``index`` of a payload that holds several events.
+
+        They are a payload themselves: pushed alone, they make that one event.
+        """
         return payload
+
+    def taken_for(self, payload: bytes) -> str | None:
+        """Return the name of the format that read a payload; None when it is this one."""
+        return None
+
+    def wants(self, column: str) -> bool:
+        """Tell whether anybody reads a column; what nobody reads need not be made."""
+        return self.wanted is None or column in self.wanted
 
 
 class FunctionFormat(Format):
@@ -103,6 +117,10 @@ class FunctionFormat(Format):
         return Decoded(len(events), columns, origins, dead)
 
 
+#: What decoding raises for a payload that is no event, or not of the format.
+REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+
+
 class JsonFormat(Format, Generic[T]):
     """A format whose payloads are JSON objects, or arrays of them.
 
@@ -123,7 +141,7 @@ class JsonFormat(Format, Generic[T]):
         self._decode_one = msgspec.json.Decoder(self.record).decode
         self._decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
         self._split_payload = b""
-        self._split_elements: list[msgspec.Raw] = []
+        self._split_elements: list[bytes | msgspec.Raw] = []
 
     @abstractmethod
     def columns(self, records: Sequence[T]) -> dict[str, Column]:
@@ -136,22 +154,43 @@ class JsonFormat(Format, Generic[T]):
     def decode(self, payloads: Sequence[bytes]) -> Decoded:
         """Decode a claim, the whole of it at once if it is clean."""
         try:
-            items = list(map(self._decode, payloads))
-            if list not in set(map(type, items)):
-                return Decoded(len(items), self.columns(items))
-            records, origins = _flatten(items)
-            return Decoded(len(records), self.columns(records), origins)
-        except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
+            return self.at_once(payloads)
+        except REFUSALS:
             return self._record_by_record(payloads)
 
+    def at_once(
+        self, payloads: Sequence[bytes], decode: Callable[[bytes], Any] | None = None
+    ) -> Decoded:
+        """Decode a clean claim.
+
+        Args:
+            payloads: of the claim.
+            decode: from one payload to a record, or a list of them; then each record has to
+                be one that only this format knows. By default any payload of this format.
+
+        Raises:
+            REFUSALS: something in it is no event.
+        """
+        records = list(map(decode or self._decode, payloads))
+        origins: list[Origin] | None = None
+        if list in set(map(type, records)):
+            records, origins = flatten(records)
+        if decode and not self.owns(records):
+            raise FormatError("not of this format alone")
+        return Decoded(len(records), self.columns(records), origins)
+
+    def owns(self, records: Sequence[T]) -> bool:
+        """Tell whether each record holds something that no other format's records hold."""
+        return True
+
     def element(self, payload: bytes, index: int) -> bytes:
-        """Return the bytes of element ``index`` of an array payload.
+        """Return the bytes of element ``index`` of a payload that holds several events.
 
         Keeps the last payload's elements: those of one payload are asked for together.
         """
         if self._split_payload is not payload:
             self._split_payload = payload
-            self._split_elements = self._decode_elements(payload)
+            self._split_elements = [raw for _, raw in self._split(payload)]
         return bytes(self._split_elements[index])
 
     def _record_by_record(self, payloads: Sequence[bytes]) -> Decoded:
@@ -196,7 +235,8 @@ class JsonFormat(Format, Generic[T]):
         return enumerate(elements)
 
 
-def _flatten(items: Sequence[Any]) -> tuple[list[Any], list[Origin]]:
+def flatten(items: Sequence[Any]) -> tuple[list[Any], list[Origin]]:
+    """Take arrays apart: return all records, and where each came from."""
     records: list[Any] = []
     origins: list[Origin] = []
     for position, item in enumerate(items):
@@ -246,37 +286,30 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
     return reason[:_MAX_REASON]
 
 
-def epoch_ms(values: Sequence[Any], field: str) -> list[int]:
-    """Convert a column of epoch seconds to epoch ms.
-
-    Args:
-        values: ints, floats, or their decimal text.
-        field: the provider's field name, for the message.
-
-    Raises:
-        FormatError: one of them is no number, or not between 1970 and 9999.
-    """
-    if set(map(type, values)) <= {int}:
-        ms = [v * 1000 for v in values]
-    else:
-        ms = [_one_epoch_ms(v, field) for v in values]
-    if ms and (min(ms) < 0 or max(ms) > MAX_EPOCH_MS):
-        wrong = next(v for v, m in zip(values, ms, strict=True) if not 0 <= m <= MAX_EPOCH_MS)
-        raise FormatError(
-            f"field {field} is {wrong!s:.40}: seconds since 1970, up to the year 9999, expected"
-        )
-    return ms
+def short_uids(uids: Sequence[str | None]) -> Sequence[str | None]:
+    """Make event uids fit their column: what is too long becomes its SHA-256 in hex."""
+    known = uids if None not in uids else [uid for uid in uids if uid is not None]
+    if max(map(len, known), default=0) <= _MAX_UID:  # type: ignore[arg-type]
+        return uids
+    return [
+        uid
+        if uid is None or len(uid) <= _MAX_UID
+        else hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()
+        for uid in uids
+    ]
 
 
-def _one_epoch_ms(value: Any, field: str) -> int:
-    if isinstance(value, int):
-        return value * 1000
-    try:
-        # Through float, milliseconds are exact until the year 9999 (2**53 ms is later).
-        return int(value) * 1000 if str(value).isdecimal() else round(float(value) * 1000)
-    except (ValueError, OverflowError):
-        shown = str(value)[:40] or "empty"
-        raise FormatError(f"field {field} is {shown}: seconds since 1970 expected") from None
+def truth(value: bool | float | str | None) -> bool | None:
+    """Return a provider's yes or no, however it writes it; None for what is neither."""
+    if value is None or type(value) is bool:
+        return value
+    return _TRUTH.get(str(value).lower())
+
+
+def not_all_none(columns: dict[str, Column], name: str, values: list[Any]) -> None:
+    """Add a column, unless nobody filled it."""
+    if values.count(None) < len(values):
+        columns[name] = values
 
 
 def _check_event(event: object) -> None:

@@ -58,6 +58,10 @@ class LimitedFormat(Format):
         """Return what the inner format says is element ``index``."""
         return self._inner.element(payload, index)
 
+    def taken_for(self, payload: bytes) -> str | None:
+        """Return what the inner format says."""
+        return self._inner.taken_for(payload)
+
     def _decode_some(self, payloads: Sequence[bytes]) -> Decoded:
         refused: dict[int, str] = {}
         for position, payload in enumerate(payloads):
@@ -77,10 +81,7 @@ class LimitedFormat(Format):
             decoded.columns,
             [(kept[position], element) for position, element in _origins(decoded)],
             _in_order(
-                *(
-                    DeadLetter(kept[d.position], d.element, d.payload, d.reason)
-                    for d in decoded.dead
-                ),
+                *(msgspec.structs.replace(d, position=kept[d.position]) for d in decoded.dead),
                 *_whole(payloads, refused),
             ),
         )

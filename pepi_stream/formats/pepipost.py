@@ -1,8 +1,11 @@
 """Pepipost (Netcore) webhook events.
 
-Source: Pepipost's webhook documentation ("Events and attributes"). A payload is one object
-or an array of up to 1,000. Newer accounts send numbers, older ones send every value as a
-string; older fields ``RCPTID`` and ``CLIENTID`` are ignored.
+Source: docs.pepipost.com and netcore.freshdesk.com, "What are the different Webhooks format?"
+(event names; which field belongs to which event; older samples, in which every value is a
+string). A payload is one object or an array of up to 1,000. Older fields ``RCPTID`` and
+``CLIENTID`` are ignored.
+
+``event_uid`` is ``TRANSID:event:TIMESTAMP``, and ``:URL`` after it for a click.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from collections.abc import Sequence
 import msgspec
 
 from pepi_stream.events import Column, Constant
-from pepi_stream.formats.base import JsonFormat, epoch_ms
+from pepi_stream.formats.base import JsonFormat, short_uids
+from pepi_stream.formats.times import epoch_ms
 
 _NAMES = {
     "sent": "sent",
@@ -79,13 +83,16 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
                 own if names[own] == "other" else reason
                 for own, reason in zip(own_names, reasons, strict=True)
             ]
+        ids = list(map(str, [r.id for r in records]))
+        times = epoch_ms([r.timestamp for r in records], "TIMESTAMP")
+        urls = [r.url or None for r in records]
         columns: dict[str, Column] = {
             "event_name": [names[own] for own in own_names],
-            "id": list(map(str, [r.id for r in records])),
+            "id": ids,
             "recipient": [r.recipient for r in records],
-            "occurred_at": epoch_ms([r.timestamp for r in records], "TIMESTAMP"),
+            "occurred_at": times,
             "campaign": [r.tags or None for r in records],
-            "url": [r.url or None for r in records],
+            "url": urls,
             "ip": [r.ip or None for r in records],
             "user_agent": [r.user_agent or None for r in records],
             "reason": reasons,
@@ -94,4 +101,20 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
         verdicts = [r.bounce_type or None for r in records]
         if verdicts.count(None) < len(verdicts):
             columns["bounce_class"] = [v and _BOUNCE_CLASS.get(v.upper(), "soft") for v in verdicts]
+        if self.wants("event_uid"):
+            columns["event_uid"] = _uids(own_names, ids, times, urls)
         return columns
+
+
+def _uids(
+    own_names: Sequence[str], ids: Sequence[str], times: Sequence[int], urls: Sequence[str | None]
+) -> Column:
+    """Return the same for numbers and for their text: older and newer accounts agree."""
+    second = {ms: ms // 1000 if ms % 1000 == 0 else ms / 1000 for ms in set(times)}
+    lower = {name: name.lower() for name in set(own_names)}
+    return short_uids(
+        [
+            f"{id}:{lower[own]}:{second[ms]}:{url}" if url else f"{id}:{lower[own]}:{second[ms]}"
+            for own, id, ms, url in zip(own_names, ids, times, urls, strict=True)
+        ]
+    )

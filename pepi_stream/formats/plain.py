@@ -1,8 +1,9 @@
 """``plain``: one flat object whose fields are the columns' own names.
 
 The article's ``{"id": 1, "event_name": "sent"}`` is enough. The producer's event names are
-kept as they are. ``ts`` or ``timestamp`` is in seconds since 1970; without one the event
-takes the time at which the worker received it.
+kept as they are. ``ts``, ``timestamp`` or ``occurred_at`` is in seconds since 1970, or
+ISO 8601; without one the event takes the time at which the worker received it. A producer who
+gives each event a key of its own, as ``event_uid``, can find repeats by it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Sequence
 import msgspec
 
 from pepi_stream.events import Column, Constant
-from pepi_stream.formats.base import FormatError, JsonFormat, epoch_ms
+from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none
+from pepi_stream.formats.times import time_ms
 
 _SAME_NAME = (
     *("campaign", "ip", "user_agent", "client", "os", "device", "url"),
@@ -30,6 +32,7 @@ class PlainRecord(msgspec.Struct, gc=False):
     email: str | None = None
     ts: int | float | str | None = None
     timestamp: int | float | str | None = None
+    occurred_at: int | float | str | None = None
     campaign: str | None = None
     ip: str | None = None
     user_agent: str | None = None
@@ -60,26 +63,26 @@ class PlainFormat(JsonFormat[PlainRecord]):
             "id": [r.id if r.id is None else str(r.id) for r in records],
             "occurred_at": _occurred_at(records),
         }
-        if self._wants("recipient"):
+        if self.wants("recipient"):
             columns["recipient"] = [
                 r.recipient if r.recipient is not None else r.email for r in records
             ]
-        for field in filter(self._wants, _SAME_NAME):
-            values = [getattr(r, field) for r in records]
-            if values.count(None) < len(values):
-                columns[field] = values
+        for field in filter(self.wants, _SAME_NAME):
+            not_all_none(columns, field, [getattr(r, field) for r in records])
         return columns
-
-    def _wants(self, field: str) -> bool:
-        return self.wanted is None or field in self.wanted
 
 
 def _occurred_at(records: Sequence[PlainRecord]) -> Column:
     stamps = [r.ts if r.ts is not None else r.timestamp for r in records]
+    field = "ts" if any(r.ts is not None for r in records) else "timestamp"
+    if None in stamps:
+        own = [r.occurred_at for r in records]
+        if own.count(None) < len(own):
+            field = field if stamps.count(None) < len(stamps) else "occurred_at"
+            stamps = [o if s is None else s for s, o in zip(stamps, own, strict=True)]
     if stamps.count(None) == len(stamps):
         return Constant(None, len(stamps))
-    field = "ts" if any(r.ts is not None for r in records) else "timestamp"
     if None not in stamps:
-        return list(epoch_ms(stamps, field))
-    known = iter(epoch_ms([s for s in stamps if s is not None], field))
+        return time_ms(stamps, field)
+    known = iter(time_ms([s for s in stamps if s is not None], field))
     return [None if s is None else next(known) for s in stamps]

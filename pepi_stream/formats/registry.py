@@ -6,11 +6,23 @@ from typing import Final
 
 from pepi_stream.errors import ConfigError
 from pepi_stream.extension import load_attr
+from pepi_stream.formats.auto import AutoFormat
 from pepi_stream.formats.base import Format, FunctionFormat
+from pepi_stream.formats.mailgun import MailgunFormat
 from pepi_stream.formats.pepipost import PepipostFormat
 from pepi_stream.formats.plain import PlainFormat
+from pepi_stream.formats.postmark import PostmarkFormat
+from pepi_stream.formats.sendgrid import SendgridFormat
+from pepi_stream.formats.ses import SesFormat
+from pepi_stream.formats.sparkpost import SparkpostFormat
 
-FORMATS: Final[dict[str, type[Format]]] = {cls.name: cls for cls in (PepipostFormat, PlainFormat)}
+FORMATS: Final[dict[str, type[Format]]] = {
+    cls.name: cls
+    for cls in (
+        *(PepipostFormat, SendgridFormat, SesFormat, MailgunFormat, PostmarkFormat),
+        *(SparkpostFormat, PlainFormat, AutoFormat),
+    )
+}
 
 
 def load_format(name: str) -> Format:

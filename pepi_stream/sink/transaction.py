@@ -110,7 +110,7 @@ class Transaction:
         if refused and self._schema.dedupe:
             repeats = await self._forget(whole, fresh, refused, repeats, batches)
 
-        letters = ((b.claim, b.format, letter) for b in batches for letter in b.dead)
+        letters = ((b.claim, d.format or b.format, d) for b in batches for d in b.dead)
         for statement in statements.insert_dead(letters, self._max_bytes):
             await execute(self.conn, statement)
 

@@ -39,6 +39,7 @@ _RECORDS: list[Any] = [
         "url": "https://example.com/?a=1&b='2'",
         "is_machine": False,
         "user_agent": "Mozilla/5.0",
+        "device": "t\u00e9l\u00e9phone \U0001f4f1",
     },
     # pepipost, newer and older
     {
@@ -76,6 +77,16 @@ _RECORDS: list[Any] = [
         "type": "bounce",
         "category": ["a", "b"],
     },
+    {
+        "email": "example@test.com",
+        "timestamp": 1513299569,
+        "event": "open",
+        "category": "cat facts",
+        "sg_event_id": "FOTFFO0ecsBE-zxFXfs6WA==",
+        "sg_machine_open": True,
+        "useragent": "Mozilla/5.0",
+        "ip": "255.255.255.255",
+    },
     # ses: bare, and in the envelope of SNS
     {
         "eventType": "Open",
@@ -92,6 +103,29 @@ _RECORDS: list[Any] = [
     },
     _SES_EVENT,
     {"Type": "Notification", "MessageId": "22b80b92", "Message": json.dumps(_SES_EVENT)},
+    {
+        "Type": "SubscriptionConfirmation",
+        "MessageId": "165545c9",
+        "TopicArn": "arn:aws:sns:us-west-2:123456789012:ses",
+        "Message": "You have chosen to subscribe to the topic.",
+        "SubscribeURL": "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription",
+    },
+    {
+        "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+        "detail-type": "Email Delivery Delayed",
+        "detail": {
+            "eventType": "DeliveryDelay",
+            "mail": {"timestamp": "2017-08-05T00:40:02.012Z", "messageId": "7c191be45"},
+            "deliveryDelay": {
+                "delayType": "MailboxFull",
+                "delayedRecipients": [
+                    {"emailAddress": "a@example.com", "status": "4.2.2"},
+                    {"emailAddress": "b@example.com"},
+                ],
+                "timestamp": "2017-08-05T00:41:02.669Z",
+            },
+        },
+    },
     # mailgun: whole, and the event alone
     {
         "signature": {"timestamp": "1529006854", "token": "a8ce", "signature": "d2271d12"},
@@ -135,7 +169,17 @@ _RECORDS: list[Any] = [
         "BouncedAt": "2014-08-01T13:28:10.2735393-04:00",
         "Details": "Test bounce details",
     },
+    {
+        "RecordType": "SubscriptionChange",
+        "MessageID": "883953f4-6105-42a2-a16a-77a8eac79483",
+        "ChangedAt": "2020-02-01T10:53:34.416071Z",
+        "Recipient": "bounced-address@example.com",
+        "SuppressSending": True,
+        "SuppressionReason": "HardBounce",
+        "Tag": "my-tag",
+    },
     # sparkpost
+    {"msys": {}},
     {
         "msys": {
             "message_event": {
@@ -161,6 +205,7 @@ _RECORDS: list[Any] = [
                 "timestamp": "2016-06-01T23:42:28.000Z",
                 "target_link_url": "https://example.com/",
                 "is_prefetched": False,
+                "user_agent_parsed": {"agent_family": "Chrome", "os_family": "Windows"},
             }
         }
     },

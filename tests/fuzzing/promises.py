@@ -108,7 +108,7 @@ class Promises:
         assert bulk.rows() == rows
 
     def _check_letters(self, batch: Batch) -> None:
-        letters = [(batch.claim, batch.format, letter) for letter in batch.dead]
+        letters = [(batch.claim, d.format or batch.format, d) for d in batch.dead]
         found = [
             (int(position), None if element == b"NULL" else int(element), _read(payload))
             for statement in statements.insert_dead(letters, 8 << 20)

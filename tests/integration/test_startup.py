@@ -36,7 +36,7 @@ def flow(make_flow: MakeFlow, redis_url: str, database_url: str) -> Flow:
     [
         ("PEPI_SORCE__QUEUE", "x", "did you mean PEPI_SOURCE__QUEUE?"),
         ("PEPI_SOURCE__CLAIM_MAX", "0", "source.claim_max"),
-        ("PEPI_SOURCE__FORMAT", "pepipots", "known: pepipost, plain"),
+        ("PEPI_SOURCE__FORMAT", "pepipots", "known: auto, mailgun, pepipost, plain"),
         ("PEPI_SOURCE__FORMAT", "no_such_module:decode", "cannot import 'no_such_module'"),
         ("PEPI_ENRICH__ENRICHERS", '["geo"]', "no enricher 'geo'"),
         ("PEPI_SINK__COLUMNS", '["id", "colour"]', "no column 'colour'"),

@@ -61,6 +61,7 @@ def test_pepiposts_own_sample() -> None:
         "GoogleImageProxy)",
         "reason": None,
         "esp": "pepipost",
+        "event_uid": "15543162084122748:opened:1554375863",
     }
 
 

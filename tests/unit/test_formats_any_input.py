@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import Event
-from pepi_stream.formats import FormatError, FunctionFormat, load_format
+from pepi_stream.formats import FORMATS, FormatError, FunctionFormat, load_format
 from pepi_stream.formats.pepipost import PepipostFormat
 from pepi_stream.formats.plain import PlainFormat
 from tests.decoding import check_partition, origins, row
@@ -128,7 +128,11 @@ def test_the_elements_of_a_functions_payload_are_the_payload() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("pepiposd", "no format 'pepiposd'; known: pepipost, plain, or module:attr"),
+        (
+            "pepiposd",
+            "no format 'pepiposd'; known: auto, mailgun, pepipost, plain, postmark, "
+            "sendgrid, ses, sparkpost, or module:attr",
+        ),
         ("no_such_module:f", "cannot import 'no_such_module'"),
         ("json:nothing", "module 'json' has no 'nothing'"),
         ("json:__name__", "json:__name__ is neither a Format nor a function"),
@@ -152,13 +156,40 @@ def test_formats_are_loaded_by_name() -> None:
 good_payloads = {
     "pepipost": st.builds(lambda n: pepipost(n), st.integers()),
     "plain": st.builds(lambda n: b'{"id":%d,"event":"sent"}' % n, st.integers()),
+    "sendgrid": st.builds(
+        lambda n: b'{"sg_event_id":"%d","event":"open","email":"a","timestamp":1}' % n,
+        st.integers(),
+    ),
+    "ses": st.builds(
+        lambda n: b'{"eventType":"Send","mail":{"timestamp":"1","messageId":"%d"}}' % n,
+        st.integers(),
+    ),
+    "mailgun": st.builds(
+        lambda n: b'{"event-data":{"event":"opened","timestamp":1.5,"id":"%d"}}' % n,
+        st.integers(),
+    ),
+    "postmark": st.builds(
+        lambda n: b'{"RecordType":"Open","MessageID":"%d","ReceivedAt":"1"}' % n, st.integers()
+    ),
+    "sparkpost": st.builds(
+        lambda n: b'{"msys":{"x":{"type":"open","timestamp":"1","event_id":%d}}}' % n,
+        st.integers(),
+    ),
 }
+good_payloads["auto"] = st.one_of(*good_payloads.values())
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["EVENT", "TRANSID", "EMAIL", "TIMESTAMP", "event", "id", "ts"]), inner
+            st.sampled_from(
+                [
+                    *("EVENT", "TRANSID", "EMAIL", "TIMESTAMP", "event", "id", "ts", "timestamp"),
+                    *("email", "sg_event_id", "eventType", "mail", "Message", "detail", "message"),
+                    *("event-data", "RecordType", "ReceivedAt", "msys", "type", "destination"),
+                ]
+            ),
+            inner,
         )
     ),
     max_leaves=8,
@@ -169,17 +200,18 @@ any_payloads = (
     | st.sampled_from([b"[", b"]", b"{", b"}", b",", b"[]", b'"', pepipost(1)[:50]])
     | st.lists(good_payloads["pepipost"], max_size=3).map(lambda p: b"[" + b",".join(p) + b"]")
     | st.lists(good_payloads["plain"], max_size=3).map(lambda p: b"[" + b",".join(p) + b"]")
+    | st.lists(good_payloads["auto"], max_size=3).map(lambda p: b"[" + b",".join(p) + b"]")
 )
 
 
-@pytest.mark.parametrize("name", ["pepipost", "plain"])
+@pytest.mark.parametrize("name", FORMATS)
 @given(payloads=st.lists(any_payloads, max_size=8))
 def test_each_record_is_an_event_or_a_dead_letter(name: str, payloads: list[bytes]) -> None:
     format = load_format(name)
     check_partition(format, payloads, format.decode(payloads))
 
 
-@pytest.mark.parametrize("name", ["pepipost", "plain"])
+@pytest.mark.parametrize("name", FORMATS)
 @given(payloads=st.lists(any_payloads, max_size=8), data=st.data())
 def test_a_good_neighbour_is_always_a_row(
     name: str, payloads: list[bytes], data: st.DataObject

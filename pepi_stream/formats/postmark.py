@@ -1,0 +1,195 @@
+"""Postmark webhooks.
+
+Source: postmarkapp.com/developer/webhooks (delivery, bounce, open, click, spam complaint and
+subscription change: fields, samples), "Bounce types" of its API reference, and the enum
+BounceType of Postmark's own Node client. A payload is one object.
+
+- ``event_uid`` is ``MessageID:RecordType:time:recipient``, and the link after it for a click: all
+  recipients of a message share its id. The time is as Postmark wrote it, to 100 ns.
+- ``campaign`` is ``Tag``, else ``campaign`` of ``Metadata``.
+- ``client``, ``os`` and ``device`` are ``Client.Name``, ``OS.Name`` and ``Platform`` in lower case.
+- ``bounce_class`` is by ``Type``; types that say nothing of the mailbox are ``other``.
+- Postmark cannot tell machines from people: ``is_machine`` is left out.
+- Inbound mail (no ``RecordType``, or ``Inbound``) is no event of a message sent: dead letter, or
+  ``other``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pepi_stream.events import Column, Constant
+from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids
+from pepi_stream.formats.times import time_ms
+
+_NAMES = {
+    "Delivery": "delivered",
+    "Bounce": "bounced",
+    "Open": "opened",
+    "Click": "clicked",
+    "SpamComplaint": "complained",
+}
+# Types of a bounce that are no bounce.
+_BOUNCE_NAMES = {
+    "Transient": "deferred",
+    "SpamNotification": "complained",
+    "SpamComplaint": "complained",
+    "Unsubscribe": "unsubscribed",
+    "Subscribe": "subscribed",
+}
+_BOUNCE_CLASS = {
+    "HardBounce": "hard",
+    "BadEmailAddress": "hard",
+    "SoftBounce": "soft",
+    "Transient": "soft",
+    "DnsError": "dns",
+    "Blocked": "block",
+    "DMARCPolicy": "policy",
+    "VirusNotification": "policy",
+    "ManuallyDeactivated": "policy",
+    "AddressChange": "other",
+    "AutoResponder": "other",
+    "ChallengeVerification": "other",
+    "InboundError": "other",
+    "OpenRelayTest": "other",
+    "SMTPApiError": "other",
+    "TemplateRenderingFailed": "other",
+    "Unconfirmed": "other",
+}
+
+
+class _Named(msgspec.Struct, gc=False, rename="pascal"):
+    name: str | None = None
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    campaign: str | int | float | bool | None = None
+
+
+class _Geo(msgspec.Struct, gc=False, rename={"ip": "IP"}):
+    ip: str | None = None
+
+
+class PostmarkRecord(
+    msgspec.Struct,
+    gc=False,
+    rename={
+        "record_type": "RecordType",
+        "id": "MessageID",
+        "recipient": "Recipient",
+        "email": "Email",
+        "delivered_at": "DeliveredAt",
+        "bounced_at": "BouncedAt",
+        "received_at": "ReceivedAt",
+        "changed_at": "ChangedAt",
+        "type": "Type",
+        "details": "Details",
+        "description": "Description",
+        "tag": "Tag",
+        "metadata": "Metadata",
+        "client": "Client",
+        "os": "OS",
+        "platform": "Platform",
+        "user_agent": "UserAgent",
+        "geo": "Geo",
+        "link": "OriginalLink",
+        "suppress": "SuppressSending",
+        "suppression": "SuppressionReason",
+    },
+):
+    """One webhook event as Postmark sends it."""
+
+    record_type: str
+    id: str | int | None = None
+    recipient: str | None = None
+    email: str | None = None
+    delivered_at: str | int | float | None = None
+    bounced_at: str | int | float | None = None
+    received_at: str | int | float | None = None
+    changed_at: str | int | float | None = None
+    type: str | None = None
+    details: str | None = None
+    description: str | None = None
+    tag: str | None = None
+    metadata: _Metadata | None = None
+    client: _Named | None = None
+    os: _Named | None = None
+    platform: str | None = None
+    user_agent: str | None = None
+    geo: _Geo | None = None
+    link: str | None = None
+    suppress: bool | None = None
+    suppression: str | None = None
+
+
+class PostmarkFormat(JsonFormat[PostmarkRecord]):
+    """``postmark``."""
+
+    name = "postmark"
+    record = PostmarkRecord
+
+    def columns(self, records: Sequence[PostmarkRecord]) -> dict[str, Column]:
+        """Turn records into columns; an unknown RecordType becomes ``other``."""
+        names = [_NAMES.get(r.record_type) or _name(r) for r in records]
+        if "bounced" in names:
+            names = [
+                _BOUNCE_NAMES.get(r.type or "", name) if name == "bounced" else name
+                for r, name in zip(records, names, strict=True)
+            ]
+        times = [r.delivered_at or r.bounced_at or r.received_at or r.changed_at for r in records]
+        if None in times:
+            raise FormatError("field DeliveredAt, BouncedAt, ReceivedAt or ChangedAt is missing")
+        recipients = [r.recipient or r.email or None for r in records]
+        columns: dict[str, Column] = {
+            "event_name": names,
+            "id": [None if r.id is None else str(r.id) for r in records],
+            "recipient": recipients,
+            "occurred_at": time_ms(times, "DeliveredAt, BouncedAt, ReceivedAt or ChangedAt"),
+            "campaign": [r.tag or _campaign(r.metadata) for r in records],
+            "reason": [
+                r.record_type
+                if name == "other"
+                else r.details or r.description or r.suppression or r.type or None
+                for r, name in zip(records, names, strict=True)
+            ],
+            "esp": Constant("postmark", len(records)),
+            "event_uid": short_uids(
+                [
+                    f"{r.id}:{r.record_type}:{at}:{recipient}:{r.link}"
+                    if r.link
+                    else f"{r.id}:{r.record_type}:{at}:{recipient}"
+                    for r, at, recipient in zip(records, times, recipients, strict=True)
+                ]
+            ),
+        }
+        not_all_none(
+            columns,
+            "bounce_class",
+            [r.type and _BOUNCE_CLASS.get(r.type) for r in records],
+        )
+        not_all_none(columns, "url", [r.link or None for r in records])
+        not_all_none(columns, "user_agent", [r.user_agent or None for r in records])
+        not_all_none(columns, "ip", [(g and g.ip) or None for g in [r.geo for r in records]])
+        not_all_none(columns, "client", [c and _known(c.name) for c in [r.client for r in records]])
+        not_all_none(columns, "os", [o and _known(o.name) for o in [r.os for r in records]])
+        devices = [_known(r.platform) for r in records]
+        not_all_none(columns, "device", [device and device.lower() for device in devices])
+        return columns
+
+
+def _name(record: PostmarkRecord) -> str:
+    if record.record_type == "SubscriptionChange" and record.suppress is not None:
+        return "unsubscribed" if record.suppress else "subscribed"
+    return "other"
+
+
+def _campaign(metadata: _Metadata | None) -> str | None:
+    if metadata is None or metadata.campaign in (None, ""):
+        return None
+    return str(metadata.campaign)
+
+
+def _known(name: str | None) -> str | None:
+    return None if not name or name.lower() == "unknown" else name

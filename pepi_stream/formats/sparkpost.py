@@ -1,0 +1,166 @@
+"""SparkPost (Bird) webhook events.
+
+Source: developers.sparkpost.com/api/webhooks ("Webhook Event Types": the classes of ``msys``,
+their types and fields; ``user_agent_parsed``), support.sparkpost.com "Bounce Classification
+Codes", and batches that users published. A payload is an array of ``{"msys": {class: event}}``,
+or one of them. The class is not looked at, so that one that SparkPost adds is read too.
+
+- ``event_uid`` is ``event_id``; where it is missing: message id, type, time, recipient and link.
+- ``campaign`` is ``campaign_id``. ``client`` and ``os`` are SparkPost's reading of the user agent.
+- ``bounce_class`` is the category of the code; 1 (undetermined) is no verdict.
+- ``is_machine`` is ``is_prefetched``, of the event or of ``user_agent_parsed``.
+- ``{"msys": {}}`` is SparkPost's test of a new webhook: no event, so a dead letter that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pepi_stream.events import Column, Constant
+from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids, truth
+from pepi_stream.formats.times import time_ms
+
+_NAMES = {
+    "injection": "queued",
+    "delivery": "delivered",
+    "bounce": "bounced",
+    "out_of_band": "bounced",
+    "delay": "deferred",
+    "policy_rejection": "dropped",
+    "generation_failure": "dropped",
+    "generation_rejection": "dropped",
+    "spam_complaint": "complained",
+    "open": "opened",
+    "initial_open": "opened",
+    "amp_open": "opened",
+    "amp_initial_open": "opened",
+    "click": "clicked",
+    "amp_click": "clicked",
+    "list_unsubscribe": "unsubscribed",
+    "link_unsubscribe": "unsubscribed",
+}
+_BOUNCE_CLASS = {
+    **dict.fromkeys(("10", "30", "90"), "hard"),
+    **dict.fromkeys(("20", "23", "24", "40", "60", "70", "100"), "soft"),
+    "21": "dns",
+    "22": "quota",
+    **dict.fromkeys(("25", "26", "53"), "policy"),
+    **dict.fromkeys(("50", "51", "52", "54"), "block"),
+    "80": "other",
+}
+
+
+class _UserAgent(msgspec.Struct, gc=False):
+    agent_family: str | None = None
+    os_family: str | None = None
+    is_prefetched: bool | int | str | None = None
+
+
+class SparkpostEvent(
+    msgspec.Struct,
+    gc=False,
+    rename={
+        "uid": "event_id",
+        "id": "message_id",
+        "recipient": "rcpt_to",
+        "url": "target_link_url",
+        "ip": "ip_address",
+        "prefetched": "is_prefetched",
+        "parsed": "user_agent_parsed",
+    },
+):
+    """One event, as it lies in ``msys`` under its class."""
+
+    type: str
+    timestamp: int | float | str
+    uid: str | int | None = None
+    id: str | int | None = None
+    transmission_id: str | int | None = None
+    recipient: str | None = None
+    raw_rcpt_to: str | None = None
+    campaign_id: str | None = None
+    bounce_class: str | int | None = None
+    error_code: str | int | None = None
+    raw_reason: str | None = None
+    reason: str | None = None
+    url: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    prefetched: bool | int | str | None = None
+    parsed: _UserAgent | None = None
+
+
+class SparkpostRecord(msgspec.Struct, gc=False):
+    """One element of the array that SparkPost posts."""
+
+    msys: dict[str, SparkpostEvent]
+
+
+class SparkpostFormat(JsonFormat[SparkpostRecord]):
+    """``sparkpost``."""
+
+    name = "sparkpost"
+    record = SparkpostRecord
+
+    def columns(self, records: Sequence[SparkpostRecord]) -> dict[str, Column]:
+        """Turn records into columns; an unknown type becomes ``other``, its name the reason."""
+        events = [e for r in records for e in r.msys.values()]
+        if len(events) != len(records) or not all(r.msys for r in records):
+            raise FormatError(_why(records))
+        own_names = [e.type for e in events]
+        names = {name: _NAMES.get(name, "other") for name in set(own_names)}
+        reasons = [e.raw_reason or e.reason or None for e in events]
+        if "other" in names.values():
+            reasons = [
+                own if names[own] == "other" else reason
+                for own, reason in zip(own_names, reasons, strict=True)
+            ]
+        times = time_ms([e.timestamp for e in events], "timestamp")
+        ids = [e.id or e.transmission_id or None for e in events]
+        recipients = [e.recipient or e.raw_rcpt_to or None for e in events]
+        columns: dict[str, Column] = {
+            "event_name": [names[own] for own in own_names],
+            "id": [None if id is None else str(id) for id in ids],
+            "recipient": recipients,
+            "occurred_at": times,
+            "campaign": [e.campaign_id or None for e in events],
+            "url": [e.url or None for e in events],
+            "ip": [e.ip or None for e in events],
+            "user_agent": [e.user_agent or None for e in events],
+            "reason": reasons,
+            "esp": Constant("sparkpost", len(events)),
+            "event_uid": short_uids(
+                [
+                    str(e.uid) if e.uid else f"{id}:{e.type}:{ms}:{recipient}:{e.url or ''}"
+                    for e, id, ms, recipient in zip(events, ids, times, recipients, strict=True)
+                ]
+            ),
+        }
+        not_all_none(
+            columns,
+            "bounce_class",
+            [c and _BOUNCE_CLASS.get(str(c)) for c in [e.bounce_class for e in events]],
+        )
+        machine = [truth(e.prefetched) for e in events]
+        parsed = [e.parsed for e in events]
+        if parsed.count(None) < len(parsed):
+            machine = [
+                truth(p.is_prefetched) if m is None and p else m
+                for m, p in zip(machine, parsed, strict=True)
+            ]
+            not_all_none(columns, "client", [p and _named(p.agent_family) for p in parsed])
+            not_all_none(columns, "os", [p and _named(p.os_family) for p in parsed])
+        not_all_none(columns, "is_machine", machine)
+        return columns
+
+
+def _named(family: str | None) -> str | None:
+    return None if family in (None, "", "Unknown", "Other") else family
+
+
+def _why(records: Sequence[SparkpostRecord]) -> str:
+    if any(len(r.msys) > 1 for r in records):
+        return "field msys holds several events; SparkPost sends one in each"
+    return "no event: an empty msys is SparkPost's test of a new webhook"
