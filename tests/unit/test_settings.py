@@ -87,6 +87,7 @@ def other_value(path: tuple[str, ...], value: Any) -> Any:
         ("database", "url"): "mysql://other@db:3307/other",
         ("windows", "minute", "seconds"): 30,
         ("windows", "hour", "seconds"): 7200,
+        ("enrich", "on_error"): "skip",
     }
     if path in special:
         return special[path]
