@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
@@ -34,11 +35,18 @@ _MAX_TEXT = 1000  # characters of a reason that are read
 _MEMO_SIZE = 4096  # reasons; at most 4 MiB of them
 
 # RFC 3463, 2: class.subject.detail, subjects from 0 to 7; not a part of an IP address or version.
-_STATUS = re.compile(r"(?<![\d.])[45]\.[0-7]\.\d{1,3}(?!\.?\d)")
+# (What must not stand before is looked at second: it is quicker to look for the digit.)
+_STATUS = re.compile(r"[45](?<![\d.][45])\.[0-7]\.\d{1,3}(?!\.?\d)")
 # RFC 5321, 4.2: three digits that begin a line of a reply.
-_CODE = re.compile(r"(?<![\w.])[45]\d\d(?=[ -]|$)")
-_SPACES = str.maketrans(dict.fromkeys(string.punctuation, " "))
-_AROUND_ADDRESS = str.maketrans(dict.fromkeys("<>()[]:;,\"'", " "))
+_CODE = re.compile(r"[45](?<![\w.][45])\d\d(?=[ -]|$)")
+
+
+def _spaces(marks: str) -> bytes:
+    return bytes.maketrans(marks.encode(), b" " * len(marks))
+
+
+_PUNCTUATION = _spaces(string.punctuation)
+_AROUND_ADDRESS = _spaces("<>()[]:;,\"'")
 
 
 class BounceRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -76,10 +84,21 @@ class _Reply(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    number: int
     bounce_class: str
     has_text: bool
     fits: Callable[[_Reply], bool]
+
+
+class _Candidates(NamedTuple):
+    """The rules that a reply of certain codes may meet.
+
+    Attributes:
+        numbers: of those whose words it may have.
+        otherwise: the class when it has none of them.
+    """
+
+    numbers: frozenset[int]
+    otherwise: str
 
 
 class BounceClass:
@@ -96,11 +115,18 @@ class BounceClass:
         if files is None:
             files = load_rule_files("enrich.bounce_rules", "", "bounce_rules.toml")
         self._rules: list[_Rule] = []
-        # A phrase is looked for where its longest word occurs, so most are never looked for.
-        self._phrases: dict[str, list[tuple[str, int]]] = {}
+        phrases: list[tuple[list[bytes], int]] = []
         for file in files:
             for rule, line in file.rules(BounceRule):
-                self._add(rule, file, line)
+                number = len(self._rules)
+                phrases += [(words, number) for words in self._add(rule, file, line)]
+        # A phrase is looked for only where its rarest word occurs: few are ever looked for.
+        uses = Counter(word for words, _ in phrases for word in set(words))
+        self._phrases: dict[bytes, list[tuple[bytes, int]]] = {}
+        for words, number in phrases:
+            rarest = min(words, key=lambda word: (uses[word], -len(word)))
+            entry = (b" %s " % b" ".join(words), number)
+            self._phrases.setdefault(rarest, []).append(entry)
         self._words = frozenset(self._phrases)
         self._candidates = Memo(self._fitting, _MEMO_SIZE)
         self._memos = {event: Memo(self._classifier(event), _MEMO_SIZE) for event in EVENTS}
@@ -143,16 +169,9 @@ class BounceClass:
         if code and f"{code}-" in text:  # several lines: the code begins each of them
             for mark in (f"{code}-{precise} ", f"{code} {precise} ", f"{code}-", f" {code} "):
                 text = text.replace(mark, " ")
-        candidates = self._candidates[_Reply(event, precise, int(code or 0))]
-        said: set[int] | None = None
-        for rule in candidates:
-            if not rule.has_text:
-                return rule.bounce_class
-            if said is None:
-                said = self._said(text)
-            if rule.number in said:
-                return rule.bounce_class
-        return "other"
+        candidates = self._candidates[event, precise, code]
+        said = candidates.numbers.intersection(self._said(text))
+        return self._rules[min(said)].bounce_class if said else candidates.otherwise
 
     def _classifier(self, event: str) -> Callable[[str], str]:
         return lambda reason: self.classify(reason, event)
@@ -160,7 +179,7 @@ class BounceClass:
     def _said(self, text: str) -> set[int]:
         """Return the numbers of the rules of which ``text`` has a phrase."""
         words = _words(text)
-        spaced = f" {' '.join(words)} "
+        spaced = b" %s " % b" ".join(words)
         return {
             number
             for word in self._words.intersection(words)
@@ -168,18 +187,20 @@ class BounceClass:
             if phrase in spaced
         }
 
-    def _fitting(self, reply: _Reply) -> tuple[_Rule, ...]:
-        """Return the rules that a reply of these codes may meet, up to the first without words."""
-        fitting = []
-        for rule in self._rules:
+    def _fitting(self, codes: tuple[str, str, str]) -> _Candidates:
+        """Return the rules that a reply may meet: event, status and code are known."""
+        event, status, code = codes
+        reply = _Reply(event, status, int(code or 0))
+        numbers: set[int] = set()
+        for number, rule in enumerate(self._rules):
             if rule.fits(reply):
-                fitting.append(rule)
                 if not rule.has_text:
-                    break
-        return tuple(fitting)
+                    return _Candidates(frozenset(numbers), rule.bounce_class)
+                numbers.add(number)
+        return _Candidates(frozenset(numbers), "other")
 
-    def _add(self, rule: BounceRule, file: RuleFile, line: int) -> None:
-        number = len(self._rules)
+    def _add(self, rule: BounceRule, file: RuleFile, line: int) -> list[list[bytes]]:
+        """Add a rule; returns the words of each of its phrases."""
         if rule.bounce_class not in CLASSES:
             problem = f"class is {rule.bounce_class!r}; it must be one of {', '.join(CLASSES)}"
             file.refuse(file.line("class", line), problem)
@@ -191,14 +212,12 @@ class BounceClass:
         for event in events - EVENTS:
             problem = f"event is {event!r}; it must be one of {', '.join(sorted(EVENTS))}"
             file.refuse(file.line("event", line), problem)
-        phrases = _several(rule.text)
-        for phrase in phrases:
-            words = _words(phrase)
-            if not words:
+        phrases = []
+        for phrase in _several(rule.text):
+            phrases.append(_words(phrase))
+            if not phrases[-1]:
                 where = file.line_of(phrase, file.line("text", line))
                 file.refuse(where, f"text {phrase!r} has no word to look for")
-            entry = (f" {' '.join(words)} ", number)
-            self._phrases.setdefault(max(words, key=len), []).append(entry)
         if not statuses and not codes and not phrases and not events and rule.temporary is None:
             file.refuse(line, "the rule has no condition: give it status, code, text or event")
 
@@ -210,15 +229,17 @@ class BounceClass:
                 and (rule.temporary is None or rule.temporary == reply.temporary)
             )
 
-        self._rules.append(_Rule(number, rule.bounce_class, bool(phrases), fits))
+        self._rules.append(_Rule(rule.bounce_class, bool(phrases), fits))
+        return phrases
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str) -> list[bytes]:
     """Return the words of a text in lower case, without punctuation and e-mail addresses."""
-    if "@" in text:
-        words = text.translate(_AROUND_ADDRESS).split()
-        text = " ".join(word for word in words if "@" not in word)
-    return text.lower().translate(_SPACES).split()
+    raw = text.lower().encode("utf-8", "surrogatepass")
+    if b"@" in raw:
+        words = raw.translate(_AROUND_ADDRESS).split()
+        raw = b" ".join([word for word in words if b"@" not in word])
+    return raw.translate(_PUNCTUATION).split()
 
 
 def _several(value: T | list[T]) -> list[T]:
