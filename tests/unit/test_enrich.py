@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from pepi_stream.claims.claim import Claim, new_claim_id
-from pepi_stream.enrich import load_enricher, mailbox_provider
+from pepi_stream.enrich import Enrichment, load_enricher, load_enrichers, mailbox_provider
 from pepi_stream.enrich.mailbox_provider import MailboxProvider
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import Batch
 from pepi_stream.settings import load_settings
+from tests.enriching import batch_of
 
 ENRICH = load_settings({}).enrich
 
@@ -157,3 +158,27 @@ def test_an_enricher_that_does_not_exist(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=r"^enrich\.enrichers: ") as caught:
         load_enricher(name, ENRICH)
     assert message in str(caught.value)
+
+
+def test_the_examples_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    _, _, rules = text.partition("```toml\n# my_bounces.toml")
+    (tmp_path / "my_bounces.toml").write_text(f"#{rules.partition('```')[0]}")
+    _, _, code = text.partition("```python\n# my_enrichers.py")
+    (tmp_path / "my_enrichers.py").write_text(f"#{code.partition('```')[0]}")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = load_settings(
+        {
+            "PEPI_ENRICH__BOUNCE_RULES": str(tmp_path / "my_bounces.toml"),
+            "PEPI_ENRICH__ENRICHERS": "mailbox_provider,bounce_class,my_enrichers:brand",
+        }
+    )
+    enrichment = Enrichment(load_enrichers(settings.enrich))
+    batch = batch_of(
+        event_name=["bounced", "sent"],
+        reason=["550 5.1.1 Please ask the help desk.", None],
+        campaign=["acme-spring", None],
+    )
+    enrichment.apply(batch)
+    assert batch.column("bounce_class") == ["policy", None]
+    assert batch.column("brand") == ["acme", None]
