@@ -57,6 +57,9 @@ _TYPES: Final = {
     "bounce_class": "VARCHAR(32) NULL",
     "reason": "TEXT NULL",
     "is_machine": "TINYINT(1) NULL",
+    "machine_reason": "VARCHAR(32) NULL",
+    "country": "VARCHAR(2) NULL",
+    "asn": "INT UNSIGNED NULL",
     "esp": "VARCHAR(32) NULL",
     "event_uid": "VARCHAR(255) NULL",
 }

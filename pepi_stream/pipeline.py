@@ -10,7 +10,7 @@ import msgspec
 
 from pepi_stream.claims.claim import Claim
 from pepi_stream.columns import COLUMNS
-from pepi_stream.enrich import Enricher, load_enricher
+from pepi_stream.enrich import Enricher, Enrichment, load_enrichers
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import EVENT_FIELDS, Batch, Column, Constant, DeadLetter, Origin
 from pepi_stream.formats import Format, LimitedFormat, load_format
@@ -31,10 +31,15 @@ class Pipeline:
     """
 
     def __init__(
-        self, format: Format, enrichers: Sequence[Enricher], windows: Sequence[Window]
+        self,
+        format: Format,
+        enrichers: Enrichment | Sequence[Enricher],
+        windows: Sequence[Window],
     ) -> None:
         self.format = format
-        self.enrichers = enrichers
+        if not isinstance(enrichers, Enrichment):
+            enrichers = Enrichment({repr(enricher): enricher for enricher in enrichers})
+        self.enrichment = enrichers
         self.windows = windows
 
     @classmethod
@@ -55,7 +60,11 @@ class Pipeline:
                 max_bytes=source.payload_max_bytes,
                 max_events=source.payload_max_events,
             ),
-            [load_enricher(name) for name in settings.enrich.enrichers],
+            Enrichment(
+                load_enrichers(settings.enrich),
+                on_error=settings.enrich.on_error,
+                slow_seconds=settings.enrich.slow_seconds,
+            ),
             windows,
         )
 
@@ -66,9 +75,13 @@ class Pipeline:
         taken record by record, and what still fails is a dead letter.
         """
         try:
-            return self._enrich(claim, claim.payloads)
+            batch = self._decode(claim, claim.payloads)
         except Exception:
             logger.exception("%r failed as a whole; taking it record by record", claim)
+            return self.enrich_each(claim)
+        try:
+            return self.enrichment.apply(batch)
+        except Exception:  # it has been logged
             return self.enrich_each(claim)
 
     def count(self, batch: Batch) -> Batch:
@@ -112,12 +125,13 @@ class Pipeline:
             return self.refuse(claim, position, reason_of(exc))
         batch.origins = [(position, batch.origin(i)[1]) for i in range(len(batch))]
         batch.dead = [msgspec.structs.replace(d, position=position) for d in batch.dead]
+        enrich = self.enrichment.apply_once
         try:
-            return self._apply_enrichers(batch)
+            return enrich(batch)
         except Exception:  # event by event, so that one element of an array is refused alone
-            batch = self.sieve(batch, self._apply_enrichers)
+            batch = self.sieve(batch, enrich)
         try:
-            return self._apply_enrichers(batch) if batch.size else batch
+            return enrich(batch) if batch.size else batch
         except Exception as exc:  # each alone is well, and all together are not
             return self.refuse(claim, position, reason_of(exc))
 
@@ -135,9 +149,6 @@ class Pipeline:
             payload = self.format.element(payload, element)
         return DeadLetter(position, element, payload, reason, format)
 
-    def _enrich(self, claim: Claim, payloads: Sequence[bytes]) -> Batch:
-        return self._apply_enrichers(self._decode(claim, payloads))
-
     def _decode(self, claim: Claim, payloads: Sequence[bytes]) -> Batch:
         decoded = self.format.decode(payloads)
         columns = decoded.columns
@@ -154,17 +165,6 @@ class Pipeline:
             origins=decoded.origins,
             dead=decoded.dead,
         )
-
-    def _apply_enrichers(self, batch: Batch) -> Batch:
-        for enricher in self.enrichers:
-            for name, column in enricher(batch).items():
-                if len(column) != batch.size:
-                    raise ValueError(
-                        f"enricher {enricher!r} returned {len(column)} values of {name!r} "
-                        f"for {batch.size} events"
-                    )
-                batch.columns[name] = column
-        return batch
 
 
 def _wanted(settings: Settings) -> frozenset[str] | None:

@@ -1,17 +1,19 @@
 """Recipient domain and mailbox provider, from the recipient's address.
 
-The map is data: ``config/mailbox_providers.toml``.
+The map is data: ``config/mailbox_providers.toml``, and a user's own file before it.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from pepi_stream.enrich.memo import Memo
+from pepi_stream.enrich.rule_files import RuleFile, load_rule_files
 from pepi_stream.events import Batch, Column
-from pepi_stream.resources import config_dir
+from pepi_stream.settings import EnrichSettings
 
 OTHER = "Other"
+_SETTING = "enrich.mailbox_providers"
 _MEMO_SIZE = 50_000  # domains; a spam wave of made-up domains must not grow memory
 
 
@@ -26,10 +28,9 @@ class MailboxProvider:
             map in ``config/``.
     """
 
-    def __init__(self, providers: Mapping[str, list[str]] | None = None) -> None:
+    def __init__(self, providers: Mapping[str, Iterable[str]] | None = None) -> None:
         if providers is None:
-            text = (config_dir() / "mailbox_providers.toml").read_text("utf-8")
-            providers = tomllib.loads(text)
+            providers = read_providers(load_rule_files(_SETTING, "", "mailbox_providers.toml"))
         self._exact: dict[str, str] = {}
         self._any_country: dict[str, str] = {}
         for provider, domains in providers.items():
@@ -38,7 +39,13 @@ class MailboxProvider:
                     self._any_country[domain[:-2]] = provider
                 else:
                     self._exact[domain] = provider
-        self._memo: dict[str | None, str | None] = {}
+        self._memo = Memo(self.provider, _MEMO_SIZE)
+
+    @classmethod
+    def from_settings(cls, settings: EnrichSettings) -> MailboxProvider:
+        """Build it with the user's map before ours; raises ConfigError for a bad file."""
+        files = load_rule_files(_SETTING, settings.mailbox_providers, "mailbox_providers.toml")
+        return cls(read_providers(files))
 
     def __call__(self, batch: Batch) -> Mapping[str, Column]:
         """Return the two columns for a batch."""
@@ -46,18 +53,15 @@ class MailboxProvider:
             (at := r.rpartition("@"))[1] and at[2].lower() if r is not None else None
             for r in batch.column("recipient")
         ]
-        memo = self._memo
-        if len(memo) > _MEMO_SIZE:
-            memo.clear()
-        for domain in set(domains).difference(memo):
-            memo[domain] = None if domain is None else self.provider(domain)
         return {
             "recipient_domain": domains,
-            "mailbox_provider": [memo[domain] for domain in domains],
+            "mailbox_provider": list(map(self._memo.__getitem__, domains)),
         }
 
-    def provider(self, domain: str) -> str:
-        """Return the provider of one domain in lower case."""
+    def provider(self, domain: str | None) -> str | None:
+        """Return the provider of one domain in lower case; None for None."""
+        if domain is None:
+            return None
         exact = self._exact.get(domain)
         if exact is not None:
             return exact
@@ -68,3 +72,30 @@ class MailboxProvider:
             len(labels) == 2 and labels[0] in ("co", "com", "net", "org") and len(labels[1]) == 2
         )
         return self._any_country.get(name, OTHER) if country else OTHER
+
+
+def read_providers(files: Iterable[RuleFile]) -> dict[str, list[str]]:
+    """Return provider -> domains, each domain once: the first file that has it decides.
+
+    Raises:
+        ConfigError: a value is not a list of domains, or a file has a domain twice.
+    """
+    providers: dict[str, list[str]] = {}
+    taken: dict[str, str] = {}
+    for file in files:
+        here: dict[str, str] = {}
+        for provider, domains in file.table.items():
+            start = file.line(provider)
+            if not isinstance(domains, list) or not all(type(d) is str for d in domains):
+                file.refuse(start, f'{provider} must be a list of domains: ["example.com", "x.*"]')
+            for domain in domains:
+                line = file.line_of(domain, start)
+                if not domain or domain != domain.lower() or "@" in domain or " " in domain:
+                    file.refuse(line, f"{domain!r} is no domain in lower case, without @")
+                if domain in here:
+                    file.refuse(line, f"{domain} is listed twice, here and under {here[domain]}")
+                here[domain] = provider
+                if domain not in taken:
+                    providers.setdefault(provider, []).append(domain)
+        taken |= here
+    return providers

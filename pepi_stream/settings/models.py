@@ -181,6 +181,20 @@ class EnrichSettings(_Section):
 
     enrichers: tuple[_Reference, ...]
     """Built-in enrichers or module:attr, in the order they run."""
+    on_error: Literal["dead_letter", "skip"]
+    """What becomes of a batch for which an enricher raises, twice."""
+    slow_seconds: Annotated[_Float, Field(gt=0, le=3600)]
+    """Seconds an enricher may take for a batch before the log says so."""
+    mailbox_providers: str
+    """Path of a map of one's own, looked at before ours; empty for none."""
+    bounce_rules: str
+    """Path of bounce rules of one's own, looked at before ours; empty for none."""
+    machine_rules: str
+    """Path of machine rules of one's own, looked at before ours; empty for none."""
+    geo_country: str
+    """Path of a MaxMind DB with countries or cities; empty for none."""
+    geo_asn: str
+    """Path of a MaxMind DB with autonomous systems; empty for none."""
 
 
 class WindowSettings(_Section):

@@ -114,6 +114,21 @@ def test_a_record_that_kills_workers_in_a_column_is_found_too(extended: MakeFlow
     flow.check_books(pushed)
 
 
+def test_a_batch_goes_on_without_an_enricher_that_raises(extended: MakeFlow) -> None:
+    flow = extended(
+        PEPI_ENRICH__ENRICHERS='["mailbox_provider", "my_extension:touchy", "machine"]',
+        PEPI_ENRICH__ON_ERROR="skip",
+    )
+    touchy = b'{"id": 9, "event_name": "sent", "campaign": "touchy", "ts": 1}'
+    pushed = flow.push([*plain(range(10)), touchy, *plain(range(10, 20))])
+    worker = flow.worker()
+    flow.wait_drained()
+    assert worker.stop() == 0
+    assert (flow.rows(), flow.dead()) == (21, 0)
+    assert "enricher my_extension:touchy raised RuntimeError, twice" in worker.log
+    flow.check_books(pushed)
+
+
 @pytest.mark.parametrize(
     ("campaign", "settings", "says"),
     [

@@ -90,7 +90,7 @@ def test_a_column_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ("campagne", "sink.columns: campagne: no column 'campagne'; known: bounce_class, "),
+        ("campagne", "sink.columns: campagne: no column 'campagne'; known: asn, bounce_class, "),
         ({"name": "a", "value": "b"}, "sink.columns: a: no column 'b'"),
         ("no_such_module:f", "sink.columns: f: cannot import 'no_such_module'"),
         ("json:nothing", "sink.columns: nothing: module 'json' has no 'nothing'"),

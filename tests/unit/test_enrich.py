@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pepi_stream.claims.claim import Claim, new_claim_id
-from pepi_stream.enrich import load_enricher, mailbox_provider
+from pepi_stream.enrich import Enrichment, load_enricher, load_enrichers, mailbox_provider
 from pepi_stream.enrich.mailbox_provider import MailboxProvider
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import Batch
+from pepi_stream.settings import load_settings
+from tests.enriching import batch_of
+
+ENRICH = load_settings({}).enrich
 
 
 def enriched(*recipients: str | None) -> list[tuple[str | None, str | None]]:
@@ -30,6 +36,10 @@ def enriched(*recipients: str | None) -> list[tuple[str | None, str | None]]:
         *(("outlook.com", "Microsoft"), ("msn.com", "Microsoft"), ("live.com.au", "Microsoft")),
         *(("me.com", "Apple"), ("icloud.com", "Apple"), ("privaterelay.appleid.com", "Apple")),
         *(("web.de", "GMX"), ("gmx.net", "GMX"), ("rediffmail.com", "Rediff")),
+        *(("yahoo.co.jp", "Yahoo Japan"), ("windowslive.com", "Microsoft"), ("zoho.eu", "Zoho")),
+        *(("t-online.de", "T-Online"), ("laposte.net", "La Poste"), ("libero.it", "Libero")),
+        *(("hanmail.net", "Daum"), ("bol.com.br", "UOL"), ("bigpond.com", "Telstra")),
+        *(("btinternet.com", "BT"), ("seznam.cz", "Seznam"), ("charter.net", "Spectrum")),
         *(("yahoo.example.com", "Other"), ("yahoo.co.example", "Other"), ("yahoo", "Other")),
         *(("notyahoo.com", "Other"), ("mail.yahoo.com", "Other"), ("example.com", "Other")),
         *(("", "Other"), (".", "Other"), ("..", "Other"), ("gmail.com.", "Other")),
@@ -89,27 +99,86 @@ def test_a_map_of_ones_own() -> None:
     ]
 
 
+def test_a_map_of_ones_own_is_looked_at_before_ours(tmp_path: Path) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_text('Ours = ["our.example", "gmx.*", "gmail.com"]')
+    settings = load_settings({"PEPI_ENRICH__MAILBOX_PROVIDERS": str(file)}).enrich
+    provider = MailboxProvider.from_settings(settings).provider
+    assert [provider(d) for d in ("our.example", "gmx.at", "gmail.com")] == ["Ours"] * 3
+    assert provider("googlemail.com") == "Google"
+    file.write_text('replace = true\nOurs = ["our.example"]')
+    provider = MailboxProvider.from_settings(settings).provider
+    assert [provider(d) for d in ("our.example", "gmail.com")] == ["Ours", "Other"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ('A = ["a.example"]\nB = "b.example"', 2, "B must be a list of domains"),
+        ('A = ["a.example"]\n"B C" = [1]', 2, "B C must be a list of domains"),
+        ('A = [\n  "a.example",\n  "B.example",\n]', 3, "'B.example' is no domain in lower case"),
+        ('A = ["a.example"]\nB = ["x@b.example"]', 2, "'x@b.example' is no domain"),
+        (
+            'A = ["a.example"]\n\nB = ["a.example"]',
+            3,
+            "a.example is listed twice, here and under A",
+        ),
+    ],
+)
+def test_a_map_that_makes_no_sense(tmp_path: Path, text: str, line: int, says: str) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_text(text)
+    settings = load_settings({"PEPI_ENRICH__MAILBOX_PROVIDERS": str(file)}).enrich
+    with pytest.raises(ConfigError) as caught:
+        load_enricher("mailbox_provider", settings)
+    assert str(caught.value).startswith(f"{file}:{line}: {says}")
+
+
 def an_enricher(batch: Batch) -> dict[str, list[int]]:
     return {"one": [1] * len(batch)}
 
 
 def test_enrichers_are_loaded_by_name() -> None:
-    assert isinstance(load_enricher("mailbox_provider"), MailboxProvider)
-    own = load_enricher("pepi_stream.enrich.mailbox_provider:MailboxProvider")
+    assert isinstance(load_enricher("mailbox_provider", ENRICH), MailboxProvider)
+    own = load_enricher("pepi_stream.enrich.mailbox_provider:MailboxProvider", ENRICH)
     assert isinstance(own, MailboxProvider)  # a class is instantiated
-    name = load_enricher(f"{__name__}:an_enricher")
+    name = load_enricher(f"{__name__}:an_enricher", ENRICH)
     assert getattr(name, "__name__", "") == "an_enricher"
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mailbox", "no enricher 'mailbox'; known: mailbox_provider, or module:attr"),
+        ("mailbox", "no enricher 'mailbox'; known: bounce_class, geo, machine, mailbox_provider, "),
         ("no_such_module:f", "cannot import 'no_such_module'"),
         ("json:__name__", "json:__name__ cannot be called with a batch"),
     ],
 )
 def test_an_enricher_that_does_not_exist(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=r"^enrich\.enrichers: ") as caught:
-        load_enricher(name)
+        load_enricher(name, ENRICH)
     assert message in str(caught.value)
+
+
+def test_the_examples_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    _, _, rules = text.partition("```toml\n# my_bounces.toml")
+    (tmp_path / "my_bounces.toml").write_text(f"#{rules.partition('```')[0]}")
+    _, _, code = text.partition("```python\n# my_enrichers.py")
+    (tmp_path / "my_enrichers.py").write_text(f"#{code.partition('```')[0]}")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = load_settings(
+        {
+            "PEPI_ENRICH__BOUNCE_RULES": str(tmp_path / "my_bounces.toml"),
+            "PEPI_ENRICH__ENRICHERS": "mailbox_provider,bounce_class,my_enrichers:brand",
+        }
+    )
+    enrichment = Enrichment(load_enrichers(settings.enrich))
+    batch = batch_of(
+        event_name=["bounced", "sent"],
+        reason=["550 5.1.1 Please ask the help desk.", None],
+        campaign=["acme-spring", None],
+    )
+    enrichment.apply(batch)
+    assert batch.column("bounce_class") == ["policy", None]
+    assert batch.column("brand") == ["acme", None]

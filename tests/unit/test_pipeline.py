@@ -80,7 +80,9 @@ def test_a_format_of_ones_own_made_of_a_built_in_one_gets_all_its_columns() -> N
 def test_the_configured_pipeline() -> None:
     configured = Pipeline.from_settings(load_settings({}))
     assert configured.format.name == "pepipost"
-    assert [type(e) for e in configured.enrichers] == [MailboxProvider]
+    assert list(configured.enrichment.enrichers) == [
+        *("mailbox_provider", "user_agent", "bounce_class", "machine")
+    ]
     assert [w.name for w in configured.windows] == ["minute", "hour"]
     with pytest.raises(ConfigError):
         Pipeline.from_settings(load_settings({"PEPI_SOURCE__FORMAT": "pipepost"}))

@@ -89,6 +89,7 @@ def other_value(path: tuple[str, ...], value: Any) -> Any:
         ("windows", "minute", "seconds"): 30,
         ("windows", "hour", "seconds"): 7200,
         ("web", "token"): "0123456789abcdef",
+        ("enrich", "on_error"): "skip",
     }
     if path in special:
         return special[path]

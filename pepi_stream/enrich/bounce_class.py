@@ -1,0 +1,253 @@
+"""Why mail was refused: ``bounce_class`` of bounced, deferred and dropped events.
+
+The rules are data, looked at in order: ``config/bounce_rules.toml``, and a user's own file before
+it. A provider's verdict, a value that the format has filled, wins over all of them.
+
+A rule's words are looked up, never searched for with a pattern: a reply of n characters costs time
+in proportion to n, whatever it says, and no more than ``_MAX_TEXT`` of them are read.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from pepi_stream.enrich.memo import Memo
+from pepi_stream.enrich.rule_files import RuleFile, load_rule_files
+from pepi_stream.events import Batch, Column, Constant
+from pepi_stream.settings import EnrichSettings
+
+T = TypeVar("T")
+
+#: What a bounce is: the address is gone; a temporary failure; the sender is kept out (reputation,
+#: block lists, content); the mailbox is full; a rule was broken (authentication, size, relaying);
+#: the recipient's domain takes no mail; none of these.
+CLASSES: Final = ("hard", "soft", "block", "quota", "policy", "dns", "other")
+#: The events that have a class.
+EVENTS: Final = frozenset(["bounced", "deferred", "dropped"])
+
+_MAX_TEXT = 1000  # characters of a reason that are read
+_MEMO_SIZE = 4096  # reasons; at most 4 MiB of them
+
+# RFC 3463, 2: class.subject.detail, subjects from 0 to 7; not a part of an IP address or version.
+# (What must not stand before is looked at second: it is quicker to look for the digit.)
+_STATUS = re.compile(r"[45](?<![\d.][45])\.[0-7]\.\d{1,3}(?!\.?\d)")
+# RFC 5321, 4.2: three digits that begin a line of a reply.
+_CODE = re.compile(r"[45](?<![\w.][45])\d\d(?=[ -]|$)")
+
+
+def _spaces(marks: str) -> bytes:
+    return bytes.maketrans(marks.encode(), b" " * len(marks))
+
+
+_PUNCTUATION = _spaces(string.punctuation)
+_AROUND_ADDRESS = _spaces("<>()[]:;,\"'")
+
+
+class BounceRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One ``[[rule]]``: holds when each condition that it has does.
+
+    Attributes:
+        bounce_class: one of :data:`CLASSES`; ``class`` in the file.
+        status: any of these enhanced status codes; ``*`` stands for a number, ``?`` for a digit.
+        code: any of these SMTP reply codes.
+        text: any of these phrases: whole words, without regard to case and punctuation.
+        temporary: whether the reply (without a code: the event) is about a temporary failure.
+        event: any of these event names.
+        source: where the rule comes from, for readers.
+    """
+
+    bounce_class: str = msgspec.field(name="class")
+    status: str | list[str] = []
+    code: int | list[int] = []
+    text: str | list[str] = []
+    temporary: bool | None = None
+    event: str | list[str] = []
+    source: str = ""
+
+
+class _Reply(NamedTuple):
+    event: str
+    status: str
+    code: int
+
+    @property
+    def temporary(self) -> bool:
+        if self.status:
+            return self.status[0] == "4"
+        return 400 <= self.code < 500 if self.code else self.event == "deferred"
+
+
+class _Rule(NamedTuple):
+    bounce_class: str
+    has_text: bool
+    fits: Callable[[_Reply], bool]
+
+
+class _Candidates(NamedTuple):
+    """The rules that a reply of certain codes may meet.
+
+    Attributes:
+        numbers: of those whose words it may have.
+        otherwise: the class when it has none of them.
+    """
+
+    numbers: frozenset[int]
+    otherwise: str
+
+
+class BounceClass:
+    """Adds ``bounce_class`` to bounced, deferred and dropped events.
+
+    Args:
+        files: where the rules are, the first to be looked at first; default: ours.
+
+    Raises:
+        ConfigError: a rule makes no sense; the message names file and line.
+    """
+
+    def __init__(self, files: Iterable[RuleFile] | None = None) -> None:
+        if files is None:
+            files = load_rule_files("enrich.bounce_rules", "", "bounce_rules.toml")
+        self._rules: list[_Rule] = []
+        phrases: list[tuple[list[bytes], int]] = []
+        for file in files:
+            for rule, line in file.rules(BounceRule):
+                number = len(self._rules)
+                phrases += [(words, number) for words in self._add(rule, file, line)]
+        # A phrase is looked for only where its rarest word occurs: few are ever looked for.
+        uses = Counter(word for words, _ in phrases for word in set(words))
+        self._phrases: dict[bytes, list[tuple[bytes, int]]] = {}
+        for words, number in phrases:
+            rarest = min(words, key=lambda word: (uses[word], -len(word)))
+            entry = (b" %s " % b" ".join(words), number)
+            self._phrases.setdefault(rarest, []).append(entry)
+        self._words = frozenset(self._phrases)
+        self._candidates = Memo(self._fitting, _MEMO_SIZE)
+        self._memos = {event: Memo(self._classifier(event), _MEMO_SIZE) for event in EVENTS}
+
+    @classmethod
+    def from_settings(cls, settings: EnrichSettings) -> BounceClass:
+        """Build it with the user's rules before ours; raises ConfigError for a bad file."""
+        path = settings.bounce_rules
+        return cls(load_rule_files("enrich.bounce_rules", path, "bounce_rules.toml"))
+
+    def __call__(self, batch: Batch) -> Mapping[str, Column]:
+        """Return the column; none for a batch without such events."""
+        names = batch.column("event_name")
+        if EVENTS.isdisjoint(names):
+            return {}
+        wanted = [i for i, name in enumerate(names) if name in EVENTS]
+        given = batch.column("bounce_class")
+        none = isinstance(given, Constant) and given.value is None
+        column = [None] * len(batch) if none else list(given)
+        reasons, recipients = batch.column("reason"), batch.column("recipient")
+        memos = self._memos
+        for i in wanted:
+            if column[i] is None:
+                reason = (reasons[i] or "")[:_MAX_TEXT]
+                # Replies quote the address: without it, many are the same, and no word of an
+                # address is taken for the server's.
+                if recipient := recipients[i]:
+                    reason = reason.replace(recipient, "")
+                column[i] = memos[names[i]][reason]
+        return {"bounce_class": column}
+
+    def classify(self, reason: str, event: str = "bounced") -> str:
+        """Return the class of one reason."""
+        text = reason[:_MAX_TEXT]
+        status = _STATUS.findall(text)
+        # "5.1.0 - Unknown address error 550-'5.2.2 ...": the server's own word is the second.
+        precise = next((s for s in status if not s.endswith(".0")), status[0] if status else "")
+        found = _CODE.search(text)
+        code = found[0] if found else ""
+        if code and f"{code}-" in text:  # several lines: the code begins each of them
+            for mark in (f"{code}-{precise} ", f"{code} {precise} ", f"{code}-", f" {code} "):
+                text = text.replace(mark, " ")
+        candidates = self._candidates[event, precise, code]
+        said = candidates.numbers.intersection(self._said(text))
+        return self._rules[min(said)].bounce_class if said else candidates.otherwise
+
+    def _classifier(self, event: str) -> Callable[[str], str]:
+        return lambda reason: self.classify(reason, event)
+
+    def _said(self, text: str) -> set[int]:
+        """Return the numbers of the rules of which ``text`` has a phrase."""
+        words = _words(text)
+        spaced = b" %s " % b" ".join(words)
+        return {
+            number
+            for word in self._words.intersection(words)
+            for phrase, number in self._phrases[word]
+            if phrase in spaced
+        }
+
+    def _fitting(self, codes: tuple[str, str, str]) -> _Candidates:
+        """Return the rules that a reply may meet: event, status and code are known."""
+        event, status, code = codes
+        reply = _Reply(event, status, int(code or 0))
+        numbers: set[int] = set()
+        for number, rule in enumerate(self._rules):
+            if rule.fits(reply):
+                if not rule.has_text:
+                    return _Candidates(frozenset(numbers), rule.bounce_class)
+                numbers.add(number)
+        return _Candidates(frozenset(numbers), "other")
+
+    def _add(self, rule: BounceRule, file: RuleFile, line: int) -> list[list[bytes]]:
+        """Add a rule; returns the words of each of its phrases."""
+        if rule.bounce_class not in CLASSES:
+            problem = f"class is {rule.bounce_class!r}; it must be one of {', '.join(CLASSES)}"
+            file.refuse(file.line("class", line), problem)
+        statuses = [_pattern(status, file, line) for status in _several(rule.status)]
+        codes, events = frozenset(_several(rule.code)), frozenset(_several(rule.event))
+        for code in codes:
+            if not 400 <= code <= 599:
+                file.refuse(file.line("code", line), f"code {code} is no reply of 4xx or 5xx")
+        for event in events - EVENTS:
+            problem = f"event is {event!r}; it must be one of {', '.join(sorted(EVENTS))}"
+            file.refuse(file.line("event", line), problem)
+        phrases = []
+        for phrase in _several(rule.text):
+            phrases.append(_words(phrase))
+            if not phrases[-1]:
+                where = file.line_of(phrase, file.line("text", line))
+                file.refuse(where, f"text {phrase!r} has no word to look for")
+        if not statuses and not codes and not phrases and not events and rule.temporary is None:
+            file.refuse(line, "the rule has no condition: give it status, code, text or event")
+
+        def fits(reply: _Reply) -> bool:
+            return (
+                (not statuses or any(pattern.fullmatch(reply.status) for pattern in statuses))
+                and (not codes or reply.code in codes)
+                and (not events or reply.event in events)
+                and (rule.temporary is None or rule.temporary == reply.temporary)
+            )
+
+        self._rules.append(_Rule(rule.bounce_class, bool(phrases), fits))
+        return phrases
+
+
+def _words(text: str) -> list[bytes]:
+    """Return the words of a text in lower case, without punctuation and e-mail addresses."""
+    raw = text.lower().encode("utf-8", "surrogatepass")
+    if b"@" in raw:
+        words = raw.translate(_AROUND_ADDRESS).split()
+        raw = b" ".join([word for word in words if b"@" not in word])
+    return raw.translate(_PUNCTUATION).split()
+
+
+def _several(value: T | list[T]) -> list[T]:
+    return value if isinstance(value, list) else [value]
+
+
+def _pattern(status: str, file: RuleFile, line: int) -> re.Pattern[str]:
+    if not re.fullmatch(r"[45*]\.([0-7]|\*)\.(\*|[\d?]{1,3})", status):
+        where = file.line_of(status, file.line("status", line))
+        file.refuse(where, f"status {status!r} is no code like 5.1.1, *.2.2, 5.7.* or 5.7.6??")
+    return re.compile(re.escape(status).replace(r"\*", r"\d+").replace(r"\?", r"\d"))
