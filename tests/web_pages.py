@@ -105,11 +105,15 @@ class Site:
             await writer.wait_closed()
 
 
+async def _somebody_elses_page(request: web.Request) -> web.Response:
+    return web.Response(text="internals")
+
+
 @asynccontextmanager
 async def site(
     folder: Path | None = None, *, bind: str = "127.0.0.1", **settings: str
 ) -> AsyncIterator[Site]:
-    """Run the pages.
+    """Run the pages, and beside them one that is not ours, as Faust would add.
 
     Args:
         folder: of the static files; the package's own when left out.
@@ -126,6 +130,7 @@ async def site(
         bind=lambda: bind,
         files=None if folder is None else Files(folder),
     )
+    application.router.add_get("/stats/", _somebody_elses_page)
     runner = Runner(application)
     await runner.setup()
     try:
