@@ -106,6 +106,10 @@ class Site:
             await writer.wait_closed()
 
 
+async def _somebody_elses_page(request: web.Request) -> web.Response:
+    return web.Response(text="internals")
+
+
 @asynccontextmanager
 async def site(
     folder: Path | None = None,
@@ -114,7 +118,7 @@ async def site(
     receiver: Receiver | None = None,
     **settings: str,
 ) -> AsyncIterator[Site]:
-    """Run the pages.
+    """Run the pages, and beside them one that is not ours, as Faust would add.
 
     Args:
         folder: of the static files; the package's own when left out.
@@ -133,6 +137,7 @@ async def site(
         files=None if folder is None else Files(folder),
         receiver=receiver,
     )
+    application.router.add_get("/stats/", _somebody_elses_page)
     runner = Runner(application)
     await runner.setup()
     try:

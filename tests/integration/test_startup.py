@@ -102,6 +102,31 @@ def test_a_taken_web_port_is_one_line(flow: Flow) -> None:
     assert "Traceback" not in worker.log
 
 
+def test_an_address_that_others_reach_needs_a_token(flow: Flow) -> None:
+    """Whether it comes from the settings or the command line; and only where pages are served."""
+    remedy = "set PEPI_WEB__TOKEN (`openssl rand -hex 24` makes one), or PEPI_WEB__PUBLIC=true"
+    refused = [flow.worker("--web-bind", "0.0.0.0", "--web-port", "1")]
+    flow.env["PEPI_WEB__BIND"] = "0.0.0.0"
+    refused.append(flow.worker("--web-port", "1"))
+    for worker in refused:
+        assert worker.process.wait(30) == 78
+        assert worker.log.count("Error: web.bind is 0.0.0.0") == 1
+        assert remedy in worker.log
+        assert "Traceback" not in worker.log
+    flow.migrate()
+    check = flow.command("check")
+    assert check.returncode == 1
+    assert "fail web.bind is 0.0.0.0" in check.stdout
+    flow.env["PEPI_WEB__TOKEN"] = f"{PASSWORD}-{PASSWORD}"
+    check = flow.command("check")
+    assert check.returncode == 0, check.stdout
+    assert "web.token = ***" in check.stdout
+    assert PASSWORD not in check.stdout
+    worker = flow.worker()
+    worker.wait_claiming()
+    assert worker.stop() == 0
+
+
 def test_importing_settings_builds_no_app() -> None:
     code = (
         "import sys, pepi_stream.settings as s; assert s.load_settings;"

@@ -28,6 +28,10 @@ def test_the_wheel_holds_scripts_and_configuration_and_runs_without_the_checkout
     for folder in ("lua", "config"):
         shipped = {p.name for p in (installed / "pepi_stream" / folder).iterdir()}
         assert shipped == {p.name for p in (ROOT / folder).iterdir()}
+    static = Path("pepi_stream", "web", "static")
+    pages = {p.relative_to(installed) for p in (installed / static).rglob("*") if p.is_file()}
+    assert pages == {p.relative_to(ROOT) for p in (ROOT / static).rglob("*") if p.is_file()}
+    assert {static / "live.html", static / "login.css"} <= pages
     code = (
         "from pepi_stream.claims.scripts import Scripts; Scripts();"
         "from pepi_stream.settings import load_settings;"
