@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import SecretStr
+
 from pepi_stream.claims import connect_redis
 from pepi_stream.errors import ConfigError
 from pepi_stream.ingest.basic import Basic
@@ -63,14 +65,30 @@ def build_receiver(settings: Settings, fetch: Fetch = fetch_pem) -> Receiver | N
     )
 
 
-def _scheme(name: str, ingest: IngestSettings, fetch: Fetch) -> Scheme:
+def unsigned_formats(ingest: IngestSettings) -> list[str]:
+    """Return the formats that are taken in from anybody."""
+    return [name for name in ingest.formats if not _secret(name, ingest)]
+
+
+def _secret(name: str, ingest: IngestSettings) -> str:
     if name == "ses":
-        if ingest.ses_topic_arns:
-            return Ses(ingest.ses_topic_arns, Certificates(fetch))
-    elif secret := getattr(ingest, SECRETS[name]).get_secret_value():
-        if name == "sendgrid":
-            return SendGrid(load_key(secret))
-        return Mailgun(secret) if name == "mailgun" else Basic(secret)
+        return " ".join(ingest.ses_topic_arns)
+    secret: SecretStr = getattr(ingest, SECRETS[name])
+    return secret.get_secret_value()
+
+
+def _scheme(name: str, ingest: IngestSettings, fetch: Fetch) -> Scheme:
+    secret = _secret(name, ingest)
+    if secret:
+        match name:
+            case "ses":
+                return Ses(ingest.ses_topic_arns, Certificates(fetch))
+            case "sendgrid":
+                return SendGrid(load_key(secret))
+            case "mailgun":
+                return Mailgun(secret)
+            case _:
+                return Basic(secret)
     if ingest.unsigned:
         return Unsigned()
     raise ValueError(
