@@ -19,9 +19,16 @@ from tests.webhooks import CERTIFICATE_URL, Sns
 
 
 async def test_one_fetch_for_many_who_wait_and_another_a_day_later() -> None:
-    by, now = Sns(), [0.0]
-    certificates = Certificates(by.fetch, clock=lambda: now[0])
-    found = await asyncio.gather(*(certificates.get(CERTIFICATE_URL) for _ in range(20)))
+    by, now, go = Sns(), [0.0], asyncio.Event()
+
+    async def fetch(url: str) -> bytes:
+        await go.wait()
+        return await by.fetch(url)
+
+    certificates = Certificates(fetch, clock=lambda: now[0])
+    waiting = [asyncio.ensure_future(certificates.get(CERTIFICATE_URL)) for _ in range(20)]
+    asyncio.get_running_loop().call_soon(go.set)  # after all of them have begun
+    found = await asyncio.gather(*waiting)
     assert len(set(found)) == len(by.asked) == 1
     now[0] = 86_399
     await certificates.get(CERTIFICATE_URL)

@@ -158,6 +158,8 @@ BAD_URLS = (
     *("https://sns.eu-west-1.amazonaws.com\\@evil.example/x.pem", "https://sns-eu-west-1.a/x.pem"),
     *("https://sns.eu-west-1.amazonaws.com/x%2f.pem", "https://sns.eu-west-1.amazonaws.co/x.pem"),
     *("https://sns.eu-west-1amazonaws.com/x.pem", "https://sns.éu-west-1.amazonaws.com/x.pem"),
+    *("https://sns.eu-west-1xamazonaws.com/x.pem", "https://sns.eu-west-1.amazonawsxcom/x.pem"),
+    *("https://snsxeu-west-1.amazonaws.com/x.pem", "https://sns.eu-west-1.amazonaws.comxcn/x.pem"),
     *("https://sns.eu-west-\u0661.amazonaws.com/x.pem", "//sns.eu-west-1.amazonaws.com/x.pem", ""),
 )
 
