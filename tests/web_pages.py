@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from pepi_stream.ingest import Receiver
 from pepi_stream.settings import load_settings
 from pepi_stream.web.files import Files
 from pepi_stream.web.hub import Hub
@@ -111,13 +112,18 @@ async def _somebody_elses_page(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def site(
-    folder: Path | None = None, *, bind: str = "127.0.0.1", **settings: str
+    folder: Path | None = None,
+    *,
+    bind: str = "127.0.0.1",
+    receiver: Receiver | None = None,
+    **settings: str,
 ) -> AsyncIterator[Site]:
     """Run the pages, and beside them one that is not ours, as Faust would add.
 
     Args:
         folder: of the static files; the package's own when left out.
         bind: what the settings say; the server always listens on 127.0.0.1.
+        receiver: takes webhooks in.
         settings: of the section [web], by name.
     """
     environment = {f"PEPI_WEB__{name.upper()}": value for name, value in settings.items()}
@@ -129,6 +135,7 @@ async def site(
         live,
         bind=lambda: bind,
         files=None if folder is None else Files(folder),
+        receiver=receiver,
     )
     application.router.add_get("/stats/", _somebody_elses_page)
     runner = Runner(application)

@@ -14,6 +14,7 @@ from pepi_stream.claims import ClaimStore, connect_redis
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.commands.base import PepiCommand
 from pepi_stream.errors import ConfigError, PepiError
+from pepi_stream.ingest import SECRETS, unsigned_formats
 from pepi_stream.settings import Settings, describe
 from pepi_stream.sink import Schema, connect
 from pepi_stream.sink.connection import fetch
@@ -45,7 +46,7 @@ class check(PepiCommand):
             click.echo(f"{name} = {value}  ({origin})")
         click.echo()
         failed = False
-        for look in (web_findings, redis_findings, mysql_findings):
+        for look in (web_findings, ingest_findings, redis_findings, mysql_findings):
             async for finding in look(self.settings):
                 failed |= finding.level == "fail"
                 remedy = f": {finding.remedy}" if finding.remedy else ""
@@ -59,6 +60,18 @@ async def web_findings(settings: Settings) -> AsyncIterator[Finding]:
         require_closed(settings.web.bind, settings.web)
     except ConfigError as exc:
         yield Finding("fail", str(exc))
+
+
+async def ingest_findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at which webhooks are taken in, and from whom."""
+    if settings.ingest.formats:
+        yield Finding("ok", f"webhooks are taken in: {', '.join(settings.ingest.formats)}")
+    for name in unsigned_formats(settings.ingest):
+        yield Finding(
+            "warn",
+            f"anybody who reaches /ingest/{name} can send events (ingest.unsigned)",
+            f"let a proxy check who sends, or set PEPI_INGEST__{SECRETS[name].upper()}",
+        )
 
 
 async def redis_findings(settings: Settings) -> AsyncIterator[Finding]:

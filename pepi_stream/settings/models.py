@@ -313,6 +313,65 @@ class WebSettings(_Section):
         return token
 
 
+class IngestSettings(_Section):
+    """The webhooks that are taken in."""
+
+    formats: Annotated[
+        tuple[
+            Literal["pepipost", "sendgrid", "ses", "mailgun", "postmark", "sparkpost", "plain"], ...
+        ],
+        AfterValidator(_distinct),
+    ]
+    """Formats that are taken in; none, and the path is not there."""
+    max_bytes: Annotated[_Int, Field(ge=1024, le=512 * 2**20)]
+    """Bytes of a request's body, at most."""
+    unsigned: bool
+    """Whether formats without a secret are taken in all the same: a proxy in front has looked."""
+    sendgrid_public_key: SecretStr
+    """Base64 or PEM of SendGrid's verification key."""
+    mailgun_signing_key: SecretStr
+    """Mailgun's HTTP webhook signing key."""
+    ses_topic_arns: tuple[
+        Annotated[
+            str,
+            _matching(
+                r"arn:aws[a-z-]*:sns:[a-z0-9-]{3,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
+                "the ARN of an SNS topic",
+            ),
+        ],
+        ...,
+    ]
+    """SNS topics whose messages are taken in."""
+    pepipost_basic: SecretStr
+    """user:password that Pepipost sends."""
+    postmark_basic: SecretStr
+    """user:password that Postmark sends."""
+    sparkpost_basic: SecretStr
+    """user:password that SparkPost sends."""
+    plain_basic: SecretStr
+    """user:password that senders of the format plain send."""
+
+    @field_validator("pepipost_basic", "postmark_basic", "sparkpost_basic", "plain_basic")
+    @classmethod
+    def _check_basic(cls, basic: SecretStr) -> SecretStr:
+        text = basic.get_secret_value()
+        if text and not re.fullmatch(r"[!-9;-~]{1,128}:[!-~]{16,512}", text):
+            raise ValueError(
+                "should be user:password in ASCII without spaces, the password of at least 16 "
+                "characters; `openssl rand -hex 24` makes one"
+            )
+        return basic
+
+    @field_validator("mailgun_signing_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr) -> SecretStr:
+        if key.get_secret_value() and not re.fullmatch(r"[!-~]{16,512}", key.get_secret_value()):
+            raise ValueError(
+                "should be Mailgun's HTTP webhook signing key, of at least 16 characters"
+            )
+        return key
+
+
 class WorkerSettings(_Section):
     """The life of a worker process."""
 
@@ -333,6 +392,7 @@ class Settings(BaseSettings):
     """By name, which ends the window's table: pepi_window_<name>."""
     sink: SinkSettings
     web: WebSettings
+    ingest: IngestSettings
     worker: WorkerSettings
 
     _origins: dict[SettingPath, str] = PrivateAttr(default_factory=dict)

@@ -18,6 +18,7 @@ from pepi_stream.web.masking import mask_text
 logger = logging.getLogger(__name__)
 
 LOGIN: Final = "/live/login"
+INGEST: Final = "/ingest/"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,12 +46,17 @@ class Guard:
         self._failures = failures
         self._bind = bind
         self._any_host = token is not None or settings.public
+        self._ingests = False
         self._needs_token: dict[web.AbstractRoute, bool] = {}
         self._logged_at = float("-inf")
 
     def admit(self, route: web.AbstractRoute, *, needs_token: bool) -> None:
         """Let requests of this route in; of no other."""
         self._needs_token[route] = needs_token
+
+    def admit_ingest(self) -> None:
+        """Let webhooks in, under whatever name they were sent to: they prove who sends them."""
+        self._ingests = True
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request: the middleware."""
@@ -75,16 +81,21 @@ class Guard:
 
     def _turn_away(self, request: web.Request) -> web.Response | None:
         """Return why the request may not pass; None if it may."""
+        ingest = self._ingests and request.path.startswith(INGEST)
+        any_host = self._any_host or ingest
         host = request.headers.get(hdrs.HOST)
-        if not self._any_host and host is not None and not names_this_machine(host, self._bind()):
+        if not any_host and host is not None and not names_this_machine(host, self._bind()):
             return refusal(
                 request,
                 403,
                 "this worker answers only to localhost, because it has no token; to reach it by "
                 "another name, also through a proxy, set PEPI_WEB__TOKEN",
             )
-        login = request.path == LOGIN
-        allowed = ("GET", "HEAD", "POST") if login else ("GET", "HEAD")
+        allowed: tuple[str, ...] = ("GET", "HEAD")
+        if ingest:
+            allowed = ("POST",)
+        elif request.path == LOGIN:
+            allowed = ("GET", "HEAD", "POST")
         if request.method not in allowed:
             return refusal(
                 request, 405, f"only {', '.join(allowed)}", {hdrs.ALLOW: ", ".join(allowed)}

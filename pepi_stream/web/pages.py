@@ -9,12 +9,13 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from pepi_stream.ingest import Receiver
 from pepi_stream.settings import WebSettings
 from pepi_stream.web.auth import Failures, Token
 from pepi_stream.web.events import Events
 from pepi_stream.web.files import PAGE, STYLE_OF_LOGIN, Files
-from pepi_stream.web.guard import LOGIN, Guard, Handler
-from pepi_stream.web.headers import json_answer, on_prepare
+from pepi_stream.web.guard import INGEST, LOGIN, Guard, Handler
+from pepi_stream.web.headers import json_answer, on_prepare, refusal
 from pepi_stream.web.hub import Hub
 from pepi_stream.web.login import Login
 from pepi_stream.web.masking import Masker, mask_text
@@ -78,6 +79,7 @@ def add_pages(
     *,
     bind: Callable[[], str],
     files: Files | None = None,
+    receiver: Receiver | None = None,
 ) -> Hub:
     """Add the pages to an application that has not started, and close it to everything else.
 
@@ -87,6 +89,7 @@ def add_pages(
         live: the state that is shown.
         bind: returns the address that the server listens on.
         files: those of the page; the package's own when left out.
+        receiver: takes webhooks in; None takes in none.
     """
     files = files or Files()
     masker = Masker(show=settings.show_recipients)
@@ -135,7 +138,22 @@ def add_pages(
     async def close(_: web.Application) -> None:
         await hub.close()
 
+    if receiver is not None:
+        add(INGEST + "{format}", _ingest(receiver), needs_token=False, method="POST")
+        guard.admit_ingest()
+        application.on_startup.append(receiver.announce)
+        application.on_shutdown.append(receiver.close)
     application.middlewares.append(guard)
     application.on_response_prepare.append(on_prepare)
     application.on_shutdown.append(close)
     return hub
+
+
+def _ingest(receiver: Receiver) -> Handler:
+    async def ingest(request: web.Request) -> web.StreamResponse:
+        answer = await receiver.receive(request.match_info["format"], request)
+        if answer.status == 200:
+            return web.Response(text="ok\n")
+        return refusal(request, answer.status, answer.words, answer.headers)
+
+    return ingest
