@@ -71,6 +71,7 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
         lags: seconds from event to commit of some of the rows.
         doubt: claims were dropped that another worker had committed, perhaps without a word.
         state: of the worker.
+        leaves: the worker stops, as it was asked to; this is its last message.
         marker: an echo for the reader that published it; says nothing else.
     """
 
@@ -82,6 +83,7 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
     lags: list[float] = []
     doubt: bool = False
     state: WorkerState | None = None
+    leaves: bool = False
     marker: str = ""
 
 
@@ -135,6 +137,10 @@ class Announcer:
         """Return the message that says that the worker is alive, and how it does."""
         state = WorkerState(self.host, self.pid, self.since, rows, dead, held)
         return self._announce(now_ms, state=state)
+
+    def leaving(self, now_ms: int) -> bytes:
+        """Return the last message: nobody needs to worry about this worker's silence."""
+        return self._announce(now_ms, leaves=True)
 
     def _announce(self, now_ms: int, **said: object) -> bytes:
         self._number += 1

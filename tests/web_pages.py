@@ -72,6 +72,9 @@ class FakeLive:
     def watch(self) -> None:
         self.watched += 1
 
+    async def look(self) -> None:
+        self.watch()
+
     async def dead_letter(self, seq: int) -> dict[str, Any] | None:
         if self.error:
             raise self.error

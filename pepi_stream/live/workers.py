@@ -42,6 +42,8 @@ class Workers:
             heard = self._heard[said.worker] = _Heard(said.number)
         heard.number, heard.seen = said.number, now_ms
         heard.behind = now_ms - said.at
+        if said.leaves:
+            del self._heard[said.worker]
         if said.state is not None:
             heard.state = said.state
             heard.totals.append((said.at, said.state.rows))

@@ -150,6 +150,8 @@ class Delivery(Service):
                 # source.max_deliveries, and the record at fault is found.
                 if type(self._failure) is not PepiError:
                     released = await self.source.release()
+                if self._failure is None:
+                    await self.source.leave()
                 await self.store.close()
         except TimeoutError:
             logger.warning("Redis does not answer; leases of open claims run out by themselves")

@@ -203,6 +203,13 @@ class RedisSource:
                 heard = False
             await asyncio.sleep(_ANNOUNCE_SECONDS)
 
+    async def leave(self) -> None:
+        """Say that this worker's silence is none to worry about, if Redis hears it."""
+        try:
+            await self.store.publish(self.announcer.leaving(clock_ms()))
+        except Exception as exc:
+            logger.debug("%s", redis_failure(exc, "announcing the end of this worker"))
+
     def settled(self, outcome: Outcome) -> None:
         """Take note of a COMMIT: its claims are acked from now on, never released."""
         self.held.committed(c.id for c in (*outcome.committed, *outcome.repeated))

@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from pepi_stream.errors import PepiError, message_of
 from pepi_stream.ingest import Receiver
 from pepi_stream.settings import WebSettings
 from pepi_stream.web.auth import Failures, Token
@@ -41,6 +42,7 @@ class Pages:
 
     async def snapshot(self, request: web.Request) -> web.Response:
         """Return all there is to show."""
+        await self._live.look()
         return web.Response(
             body=self._hub.snapshot(), content_type="application/json", charset="utf-8"
         )
@@ -50,8 +52,12 @@ class Pages:
         seq = request.match_info["seq"]
         if not re.fullmatch(r"[0-9]{1,19}", seq, re.ASCII) or int(seq) >= 2**63:
             return json_answer({"error": "a dead letter's seq is a number"}, 400)
-        async with asyncio.timeout(_LOOK_SECONDS):
-            letter = await self._live.dead_letter(int(seq))
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                letter = await self._live.dead_letter(int(seq))
+        except (PepiError, TimeoutError) as exc:
+            why = message_of(exc) or f"MySQL has not answered within {_LOOK_SECONDS:g} s"
+            return json_answer({"error": mask_text(why)}, 503)
         if letter is None:
             return json_answer({"error": f"there is no dead letter {int(seq)}"}, 404)
         return json_answer(self._masker.mask_dead_letter(letter))

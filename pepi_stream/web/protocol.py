@@ -23,8 +23,16 @@ class LiveState(Protocol):
         """Say that somebody looks, now."""
         ...
 
+    async def look(self) -> None:
+        """Bring the figures up to date, now that somebody asks who did not watch before."""
+        ...
+
     async def dead_letter(self, seq: int) -> dict[str, Any] | None:
-        """Return one dead letter, whole; None when there is none."""
+        """Return one dead letter, whole; None when there is none.
+
+        Raises:
+            PepiError: MySQL does not answer, or does not let us see it.
+        """
         ...
 
     async def ready(self) -> list[str]:

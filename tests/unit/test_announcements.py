@@ -61,6 +61,11 @@ def test_where_nothing_happened_nothing_is_said() -> None:
     assert announcements.decode(announcer.alive(NOW, rows=0, dead=0, held=0)).number == 1
 
 
+def test_a_worker_that_stops_as_asked_says_so() -> None:
+    said = announcements.decode(Announcer(NOW).leaving(NOW))
+    assert (said.number, said.leaves, said.commits, said.state) == (1, True, [], None)
+
+
 def test_a_few_events_stand_for_the_age_of_all() -> None:
     many = [outcome(occurred=[NOW - 1000] * 4) for _ in range(100)]
     assert 1 <= len(announcements.decode(Announcer(NOW).committed(many, NOW)).lags) <= 64

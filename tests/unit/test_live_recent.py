@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pepi_stream.announcements import VERSION, Announcement, WorkerState
+from pepi_stream.announcements import VERSION, Announcement, Announcer, WorkerState, decode
 from pepi_stream.live.letters import readable
 from pepi_stream.live.recent import Recent
 from pepi_stream.live.workers import Workers
@@ -53,6 +53,14 @@ def test_memory_is_bounded() -> None:
 def alive(worker: str, number: int, at: int, rows: int, pid: int = 1) -> Announcement:
     state = WorkerState("host", pid, NOW_MS, rows, 0, 4)
     return Announcement(VERSION, worker, number, at, state=state)
+
+
+def test_a_worker_that_leaves_is_forgotten_at_once() -> None:
+    workers, announcer = Workers(), Announcer(NOW_MS)
+    workers.hear(decode(announcer.alive(NOW_MS, rows=1, dead=0, held=0)), NOW_MS)
+    assert workers.alive(NOW_MS) == 1
+    assert not workers.hear(decode(announcer.leaving(NOW_MS)), NOW_MS)
+    assert (workers.alive(NOW_MS), workers.silent(NOW_MS + 60_000), workers.listed()) == (0, [], [])
 
 
 def test_workers_are_listed_with_their_rate_and_forgotten_when_silent() -> None:
