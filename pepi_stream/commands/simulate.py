@@ -13,7 +13,7 @@ from faust.cli import option
 from pepi_stream.claims import connect_redis
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.commands.base import PepiCommand
-from pepi_stream.simulate import FORMATS, encoder
+from pepi_stream.simulate import FORMATS, encoder, event_name_in
 from pepi_stream.simulate import simulate as simulate_events
 
 _MAX_PUSH = 1000  # payloads per RPUSH
@@ -62,8 +62,9 @@ class simulate(PepiCommand):
         if name not in FORMATS:
             raise click.UsageError(f"source.format is {name}; say --format {'|'.join(FORMATS)}")
         began = int(time.time()) if start is None else start
-        events = simulate_events(seed=seed, start=began, rate=rate or 20_000.0, count=count)
-        payloads = map(encoder(name), events)
+        events = simulate_events(seed=seed, start=began, rate=rate or 20_000.0)
+        possible = (event for event in events if event_name_in(name, event))
+        payloads = map(encoder(name), islice(possible, count))
         redis = connect_redis(self.settings.redis)
         queue = self.settings.source.queue
         pushed = 0

@@ -1,5 +1,7 @@
 """`make demo EVENTS=n`: push n events, drain them with real workers, and account for every one.
 
+The events are a mix of all providers' formats; PEPI_SOURCE__FORMAT chooses one.
+
 `.local/demo/` is wiped first, so the figures are of this run only. The last line on stdout is one
 JSON object; everything for people is on stderr. The exit status is 0 only when everything adds up.
 
@@ -24,7 +26,7 @@ from pepi_stream.claims.keys import claims_key
 from pepi_stream.local.books import Found, differing, find, ledger
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.stack import Interrupted, Signals, Stack
-from pepi_stream.simulate import FORMATS, encoder, simulate
+from pepi_stream.simulate import FORMATS, encoder, event_name_in, simulate
 
 _SPAN_SECONDS = 600  # the events' times cover so long, which makes some ten windows
 _PUSH = 5000  # payloads per RPUSH
@@ -108,7 +110,11 @@ def main(args: argparse.Namespace) -> int:
     workers = _workers(os.environ)
     with Signals() as signals:
         try:
-            with Stack(Path(".local/demo"), signals, say=_say, fresh=True) as stack:
+            # A mix of all formats, unless a configuration says otherwise.
+            defaults = {} if "PEPI_CONFIG" in os.environ else {"PEPI_SOURCE__FORMAT": "auto"}
+            with Stack(
+                Path(".local/demo"), signals, say=_say, fresh=True, defaults=defaults
+            ) as stack:
                 result, wrong = _demo(stack, args.events, workers)
         except Interrupted as interrupt:
             _say(f"{interrupt}: everything is stopped")
@@ -153,13 +159,15 @@ def _demo(stack: Stack, n: int, workers: int) -> tuple[str, list[str]]:
 def _push(client: Any, key: str, n: int, format_: str) -> Counter[str]:
     """Push n simulated events on the list `key`; return how many of each name."""
     start = int(time.time()) - _SPAN_SECONDS
-    events = simulate(seed=1, start=start, rate=max(1.0, n / _SPAN_SECONDS), count=n)
+    events = simulate(seed=1, start=start, rate=max(1.0, n / _SPAN_SECONDS))
     encode = encoder(format_)
     pushed: Counter[str] = Counter()
     shown = time.monotonic()
-    while chunk := list(islice(events, _PUSH)):
-        client.rpush(key, *map(encode, chunk))
-        pushed.update(event.event_name for event in chunk)
+    possible = ((event, name) for event in events if (name := event_name_in(format_, event)))
+    chosen = islice(possible, n)
+    while chunk := list(islice(chosen, _PUSH)):
+        client.rpush(key, *(encode(event) for event, _ in chunk))
+        pushed.update(name for _, name in chunk)
         if time.monotonic() - shown > _PROGRESS_SECONDS:
             shown = time.monotonic()
             _say(f"pushed {pushed.total():,} of {n:,} events")

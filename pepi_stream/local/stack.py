@@ -15,9 +15,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, Self
 
 import redis
@@ -100,6 +100,7 @@ class Stack:
         signals: Entered by the caller.
         say: Called with a line for the person at the terminal.
         fresh: Wipe what an earlier run has left in the directory.
+        defaults: PEPI_ variables for what the environment does not set.
     """
 
     def __init__(
@@ -109,7 +110,9 @@ class Stack:
         *,
         say: Callable[[str], None],
         fresh: bool = False,
+        defaults: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._defaults = defaults
         self.directory = directory.absolute()
         self.workers: list[Child] = []
         self.simulator: Child | None = None
@@ -228,7 +231,7 @@ class Stack:
             self._say(f"starting {server.name} in {_shown(server.directory)}")
             server.start()
         environ = {k: v for k, v in os.environ.items() if k.upper() not in _NOT_INHERITED}
-        self._env = environ | {
+        self._env = {**self._defaults, **environ} | {
             "REDIS_URL": self._redis.url,
             "DATABASE_URL": self._mariadb.url,
             # `faust` in the Procfile is the one installed beside this Python.

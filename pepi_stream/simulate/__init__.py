@@ -8,7 +8,7 @@ It does no I/O and reads no clock::
 """
 
 from pepi_stream.simulate.event import SimulatedEvent
-from pepi_stream.simulate.payloads import FORMATS, encoder
+from pepi_stream.simulate.payloads import FORMATS, encoder, event_name_in
 from pepi_stream.simulate.stream import Simulation, simulate
 
-__all__ = ["FORMATS", "SimulatedEvent", "Simulation", "encoder", "simulate"]
+__all__ = ["FORMATS", "SimulatedEvent", "Simulation", "encoder", "event_name_in", "simulate"]

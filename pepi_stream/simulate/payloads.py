@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
+from pepi_stream.simulate import providers
 from pepi_stream.simulate.event import SimulatedEvent
+from pepi_stream.simulate.providers import canonical_name, format_in_mix
 
 Encode = Callable[[SimulatedEvent], bytes]
 
@@ -100,10 +102,39 @@ def _plain() -> Encode:
     return encode_plain
 
 
-_ENCODERS: Final[dict[str, Callable[[], Encode]]] = {"pepipost": _pepipost, "plain": _plain}
+def _mix() -> Encode:
+    """Return an encoder of each message's events in one of all formats."""
+    encoders = {name: make() for name, make in _ENCODERS.items() if name != "auto"}
+    formats = tuple(encoders)
+
+    def encode_mix(event: SimulatedEvent) -> bytes:
+        return encoders[format_in_mix(event, formats)](event)
+
+    return encode_mix
+
+
+_ENCODERS: Final[dict[str, Callable[[], Encode]]] = {
+    "pepipost": _pepipost,
+    "plain": _plain,
+    "sendgrid": lambda: providers.sendgrid,
+    "ses": lambda: providers.ses,
+    "mailgun": lambda: providers.mailgun,
+    "postmark": lambda: providers.postmark,
+    "sparkpost": lambda: providers.sparkpost,
+    "auto": _mix,
+}
 
 FORMATS: Final = tuple(_ENCODERS)
-"""Names of the formats that ``encoder`` knows."""
+"""Names of the formats that ``encoder`` knows; ``auto`` is a mix of the others."""
+
+
+def event_name_in(format: str, event: SimulatedEvent) -> str | None:
+    """Return how the row of an event in this format is called; None if it has no such event."""
+    if format == "auto":
+        format = format_in_mix(event, FORMATS[:-1])
+    if format == "postmark" and event.event_name == "dropped":
+        return None
+    return canonical_name(format, event.event_name)
 
 
 def encoder(format: str) -> Encode:

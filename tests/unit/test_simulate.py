@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pepi_stream.simulate import FORMATS, SimulatedEvent, Simulation, encoder, simulate
+from pepi_stream.formats import FORMATS as READ
+from pepi_stream.formats import load_format
+from pepi_stream.simulate import (
+    FORMATS,
+    SimulatedEvent,
+    Simulation,
+    encoder,
+    event_name_in,
+    simulate,
+)
 from pepi_stream.simulate.audience import AUDIENCE_SIZE, person
 from pepi_stream.simulate.backlog import Backlog, Waiting
 from pepi_stream.simulate.campaigns import Campaign
@@ -189,8 +198,38 @@ def test_plain_payloads_keep_the_canonical_names(events: list[SimulatedEvent]) -
         assert ("reason" in record) == (event.event_name in ("bounced", "dropped"))
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_and_auto_read_what_is_simulated(
+    name: str, events: list[SimulatedEvent]
+) -> None:
+    chosen = [event for event in events if event_name_in(name, event)]
+    assert len({event.event_name for event in chosen}) >= 6
+    payloads = list(map(encoder(name), chosen))
+    for reader in {name, "auto"}:
+        decoded = load_format(reader).decode(payloads)
+        columns = decoded.columns
+        assert (decoded.size, decoded.dead) == (len(chosen), [])
+        assert list(columns["event_name"]) == [event_name_in(name, event) for event in chosen]
+        assert list(columns["recipient"]) == [event.recipient for event in chosen]
+        assert list(columns["campaign"]) == [event.campaign for event in chosen]
+        assert [ms // 1000 for ms in columns["occurred_at"]] == [e.occurred_at for e in chosen]
+        ids = {id.partition("@")[0].partition(".")[0] for id in columns["id"]}
+        assert ids == {str(event.message_id) for event in chosen}
+        clicks = [i for i, event in enumerate(chosen) if event.event_name == "clicked"]
+        assert [columns["url"][i] for i in clicks] == [chosen[i].url for i in clicks]
+
+
+def test_a_mix_has_all_formats_and_one_a_message(events: list[SimulatedEvent]) -> None:
+    encode = encoder("auto")
+    decoded = load_format("auto").decode([encode(event) for event in events])
+    assert set(decoded.columns["esp"]) >= {
+        *("pepipost", "sendgrid", "ses", "mailgun", "postmark", "sparkpost"),
+        None,
+    }
+
+
 def test_an_unknown_format_names_the_known_ones() -> None:
-    assert FORMATS == ("pepipost", "plain")
+    assert set(FORMATS) == set(READ)
     with pytest.raises(ValueError, match=r"'xml'.*pepipost, plain"):
         encoder("xml")
 
