@@ -18,9 +18,9 @@ from tests.flow import Flow, MakeFlow, Worker
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the whole session."""
+    """One Chromium for a file's tests; while it runs, so does an event loop of Playwright's."""
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(find_browser()), args=sandbox)
