@@ -21,11 +21,11 @@ from pepi_stream.web.protocol import LiveState
 
 logger = logging.getLogger(__name__)
 
-TICK_SECONDS: Final = 0.4
+TICK_SECONDS: Final = 0.5
 SILENCE_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 30.0
 PENDING: Final = 8
-"""Messages kept for a client that is busy with the one before; some three seconds of them."""
+"""Messages kept for a client that is busy with the one before; some four seconds of them."""
 
 _LOG_SECONDS: Final = 60.0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pepi_stream.web.hub import PENDING, Client, Hub, HubFullError
+from pepi_stream.web.hub import PENDING, TICK_SECONDS, Client, Hub, HubFullError
 from pepi_stream.web.masking import Masker
 from tests.waiting import wait_until
 from tests.web_pages import FakeLive
@@ -278,6 +278,6 @@ async def test_snapshots_for_programs_are_made_once_a_tick_and_say_that_somebody
     first = bench.hub.snapshot()
     assert bench.hub.snapshot() is first
     assert (bench.live.snapshots, bench.live.watched, bench.live.ticks) == (1, 1, 0)
-    bench.time += 0.4
+    bench.time += TICK_SECONDS
     assert bench.hub.snapshot() is not first
     assert json.loads(first)["id"] == 0
