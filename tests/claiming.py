@@ -147,13 +147,22 @@ async def assert_empty(redis: Redis) -> None:
 @asynccontextmanager
 async def full_memory(redis: Redis) -> AsyncIterator[None]:
     """A Redis above its maxmemory, which refuses every command that may take more."""
-    await redis.config_set("maxmemory", 1)
-    try:
+    async with configured(redis, maxmemory=1):
         with pytest.raises(OutOfMemoryError):
             await redis.rpush("another list", "refused")
         yield
+
+
+@asynccontextmanager
+async def configured(redis: Redis, **settings: int) -> AsyncIterator[None]:
+    """A Redis with these settings for a while; those that are 0 otherwise."""
+    for name, value in settings.items():
+        await redis.config_set(name.replace("_", "-"), value)
+    try:
+        yield
     finally:
-        await redis.config_set("maxmemory", 0)
+        for name in settings:
+            await redis.config_set(name.replace("_", "-"), 0)
 
 
 async def times_run(redis: Redis, name: str) -> int:

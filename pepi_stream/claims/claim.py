@@ -18,15 +18,23 @@ class Claim:
         payloads: the raw payloads, in queue order.
         delivery: 1 for the first worker that holds it, one more for each recovery.
         received_at: when this worker received it, in ms since 1970 UTC.
+        left: how many payloads it left in the queue; None if it was not taken from there just now.
     """
 
     def __init__(
-        self, claim_id: str, payloads: list[bytes], *, delivery: int, received_at: int
+        self,
+        claim_id: str,
+        payloads: list[bytes],
+        *,
+        delivery: int,
+        received_at: int,
+        left: int | None = None,
     ) -> None:
         self.id = claim_id
         self.payloads = payloads
         self.delivery = delivery
         self.received_at = received_at
+        self.left = left
 
     @cached_property
     def digest(self) -> bytes:

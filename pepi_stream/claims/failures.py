@@ -32,6 +32,8 @@ _TRANSIENT = (
     redis_errors.ReadOnlyError,
     redis_errors.TryAgainError,
 )
+# A user may run a script, and not what is in it; Redis 7.0, and the others.
+_ACL_IN_SCRIPT = re.compile(r"user executing the script can't run|ACL failure in script")
 # Redis 6.2 puts the code of an error inside a script in the middle of its text.
 _TRANSIENT_REPLIES = re.compile(r"\b(BUSY|LOADING|MISCONF|NOREPLICAS|OOM|READONLY|UNBLOCKED)\b")
 
@@ -59,6 +61,10 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
             return TransientError(detail)
         if "WRONGTYPE" in str(exc):
             return FatalError(f"{detail}. The queue's name is used for another kind of key")
+        if _ACL_IN_SCRIPT.search(str(exc)):
+            return FatalError(
+                f"{detail} The ACL of its user must have the line of README, Security"
+            )
         return FatalError(f"{detail}. pepi_stream needs Redis 6.2 or later")
     if isinstance(exc, (redis_errors.RedisError, OSError, EOFError)) or is_closed_transport(exc):
         return TransientError(f"{doing}: {message_of(exc)} (is Redis up, and REDIS_URL right?)")

@@ -49,6 +49,27 @@ class Script:
         except NoScriptError:
             return await redis.eval(self.text.decode(), len(keys), *keys, *args)
 
+    async def and_list(
+        self, redis: Redis, keys: Sequence[str], args: Sequence[str | bytes | int], key: str
+    ) -> tuple[Any, list[bytes]]:
+        """Run the script and read the list ``key`` right after it, in one round trip.
+
+        Errors are those of a call.
+        """
+        try:
+            async with redis.pipeline(transaction=False) as pipe:
+                pipe.evalsha(self.sha, len(keys), *keys, *args)
+                pipe.lrange(key, 0, -1)
+                reply, payloads = await pipe.execute(raise_on_error=False)
+            for answer in (reply, payloads):
+                if isinstance(answer, Exception):  # as it is: execute() would put words before it
+                    raise answer
+            return reply, payloads
+        except NoScriptError:
+            reply = await redis.eval(self.text.decode(), len(keys), *keys, *args)
+            listed: Any = await redis.lrange(key, 0, -1)
+            return reply, listed
+
 
 class Scripts:
     """All scripts of the delivery protocol, read from disk once per store."""

@@ -87,6 +87,9 @@ class ClaimStore:
         self._lease_ms = int(lease_seconds * 1000)
         self._clock = clock
         self._scripts = Scripts()
+        # A Redis with list-compress-depth counts bytes of compressed lists: so many times what
+        # comes out of them. Found out by a claim that is too large.
+        self._compression = 1.0
 
     def claim_key(self, claim_id: str) -> str:
         """Return the key of the LIST that holds a claim's payloads."""
@@ -110,20 +113,28 @@ class ClaimStore:
         Args:
             claim_id: from :meth:`new_id`; used for one claim only.
             max_payloads: at most so many payloads.
-            max_bytes: at most so many bytes of payload, but at least one payload.
+            max_bytes: at most so many bytes of payload and of what Redis needs to hold them, but
+                at least one payload.
             again: the reply to the first call was lost: return what that call claimed,
                 if anything, and claim nothing new.
             patience: wait so many times as long for the reply.
         """
+        key = self.claim_key(claim_id)
+        in_redis = max(1, int(max_bytes / self._compression))
+        mode = "again" if again else "new"
         async with self._patient(patience) as redis:
-            payloads = await self._scripts.claim(
+            (held, left), payloads = await self._scripts.claim.and_list(
                 redis,
-                [self.queue, self.claims_key, self.deliveries_key, self.claim_key(claim_id)],
-                [claim_id, max_payloads, max_bytes, self._lease_ms, "again" if again else "new"],
+                [self.queue, self.claims_key, self.deliveries_key, key],
+                [claim_id, max_payloads, in_redis, self._lease_ms, mode],
+                key,
             )
-        if not payloads:
+        if not held or not payloads:
             return None
-        return Claim(claim_id, payloads, delivery=1, received_at=self._clock())
+        size = sum(map(len, payloads))
+        if len(payloads) > 1 and size > max_bytes:
+            self._compression *= size / max_bytes
+        return Claim(claim_id, payloads, delivery=1, received_at=self._clock(), left=left)
 
     async def renew(self, leases: Sequence[tuple[str, int]]) -> list[str]:
         """Extend the leases of (claim id, delivery) pairs; return the ids that were lost."""

@@ -126,7 +126,7 @@ class RedisSource:
                 await self._wait(backoff, failure, quiet=self._quiet)
                 continue
             self._take(claim)
-            if claim.delivery == 1 and self._emptied_queue(claim):
+            if claim.left == 0:
                 await asyncio.sleep(_GATHER_SECONDS)
 
     async def deliver_forever(self) -> NoReturn:
@@ -354,13 +354,6 @@ class RedisSource:
                 return await call()
             except Exception as exc:
                 await self._wait(backoff, redis_failure(exc, "noting suspects"))
-
-    def _emptied_queue(self, claim: Claim) -> bool:
-        """Tell whether neither of the two limits ended the claim (the next payload did not fit)."""
-        return (
-            len(claim.payloads) < self._settings.claim_max
-            and 2 * sum(map(len, claim.payloads)) < self._settings.claim_max_bytes
-        )
 
     async def _reissue(self, claim: Claim) -> None:
         logger.critical(

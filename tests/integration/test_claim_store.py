@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from pepi_stream.claims import ClaimStore
 from pepi_stream.local.servers import RedisServer
 from tests.claiming import (
+    MANY,
     QUEUE,
     Bench,
     assert_empty,
@@ -95,7 +96,7 @@ async def test_a_script_flush_right_after_the_script_was_brought_along(
 
     await bench.redis.script_flush()
     proxy.set_trap(b"-- Purpose", "reply", flush)
-    claim = await behind_proxy.claim(behind_proxy.new_id(), max_payloads=9, max_bytes=100)
+    claim = await behind_proxy.claim(behind_proxy.new_id(), max_payloads=9, max_bytes=MANY)
     assert flushed == 1
     assert claim is not None
     assert claim.payloads == pushed
@@ -146,13 +147,13 @@ async def test_a_lost_reply_is_not_asked_for_by_the_client_itself(
     proxy.lose_reply_to(sha)
 
     with pytest.raises(RedisConnectionError):
-        await behind_proxy.claim(claim_id, max_payloads=4, max_bytes=100)
+        await behind_proxy.claim(claim_id, max_payloads=4, max_bytes=MANY)
 
     assert (proxy.lost, proxy.asked(sha)) == (1, 1)
     assert await open_claims(bench.store) == {claim_id: pushed[:4]}
     assert await bench.queued() == pushed[4:]
     for _ in range(2):
-        claim = await behind_proxy.claim(claim_id, max_payloads=4, max_bytes=100, again=True)
+        claim = await behind_proxy.claim(claim_id, max_payloads=4, max_bytes=MANY, again=True)
         assert claim is not None
         assert claim.payloads == pushed[:4]
     assert await bench.queued() == pushed[4:]
@@ -170,10 +171,10 @@ async def test_a_reply_that_does_not_come_is_not_asked_for_by_the_client_itself(
         proxy.lose_reply_to(sha, silently=True)
 
         with pytest.raises(RedisTimeoutError):
-            await store.claim(claim_id, max_payloads=1, max_bytes=100)
+            await store.claim(claim_id, max_payloads=1, max_bytes=MANY)
 
         assert (proxy.lost, proxy.asked(sha)) == (1, 1)
-        claim = await store.claim(claim_id, max_payloads=1, max_bytes=100, again=True)
+        claim = await store.claim(claim_id, max_payloads=1, max_bytes=MANY, again=True)
         assert claim is not None
         assert claim.payloads == pushed[:1]
         assert await bench.queued() == pushed[1:]

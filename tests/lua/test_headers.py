@@ -94,7 +94,9 @@ def test_the_python_call_runs_the_file_as_it_is(script: Script) -> None:
 @every_script
 def test_the_code_takes_every_key_from_keys(path: Path) -> None:
     """A key that is made up in a script breaks Redis Cluster."""
-    called = re.findall(r"redis\.call\('\w+'(?:, ([^,)]+))?", body(path))
+    code = body(path).replace("'MEMORY', 'USAGE'", "'MEMORY USAGE'")
+    called = re.findall(r"redis\.call\('[\w ]+'(?:, ([^,)]+))?", code)
+    called += re.findall(r"'STORE', ([^,)]+)", code)
     locals_of_keys = set()
     for names in re.findall(r"local ([\w, ]+) = (?=KEYS\[)", body(path)):
         locals_of_keys |= {name.strip() for name in names.split(",")}

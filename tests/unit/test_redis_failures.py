@@ -74,6 +74,14 @@ def test_an_answer_that_did_not_come_is_transient(exc: Exception) -> None:
         ("WRONGPASS invalid username-password pair or user is disabled.", "REDIS_URL"),
         ("NOAUTH Authentication required.", "REDIS_URL"),
         ("NOPERM this user has no permissions to run the 'evalsha' command", "ACL"),
+        (
+            "ERR The user executing the script can't run this command or subcommand script: 8a",
+            "README, Security",
+        ),
+        (
+            "ERR ACL failure in script: User w has no permissions to run the 'sort' command",
+            "README, Security",
+        ),
         ("ERR invalid password", "REDIS_URL"),
         ("ERR unknown command 'BLMOVE', with args beginning with: 'q'", "6.2"),
         ("ERR DB index is out of range", "Redis"),
