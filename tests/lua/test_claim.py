@@ -107,8 +107,11 @@ async def test_a_claim_says_how_many_it_left(bench: Bench) -> None:
     assert (await bench.recover(first.id)).left is None
 
 
-async def test_redis_does_not_copy_many_huge_payloads_to_find_that_few_fit(bench: Bench) -> None:
-    await bench.push(*[b"x" * 100_000] * 200)
+@pytest.mark.parametrize("small", [0, 80])
+async def test_redis_does_not_copy_many_huge_payloads_to_find_that_few_fit(
+    bench: Bench, small: int
+) -> None:
+    await bench.push(*[b"x" * 100] * small, *[b"x" * 100_000] * 200)
 
     async with bench.redis.monitor() as monitor:
         claim = await bench.claim(1000, max_bytes=500_000)
@@ -119,7 +122,7 @@ async def test_redis_does_not_copy_many_huge_payloads_to_find_that_few_fit(bench
                 break
 
     assert copied is not None
-    assert 3 <= len(claim.payloads) <= copied <= 5
+    assert 3 <= len(claim.payloads) <= copied <= 7
 
 
 async def test_a_redis_that_compresses_its_lists_exceeds_the_bytes_once(bench: Bench) -> None:
