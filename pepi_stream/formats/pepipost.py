@@ -83,7 +83,7 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
                 own if names[own] == "other" else reason
                 for own, reason in zip(own_names, reasons, strict=True)
             ]
-        ids = list(map(str, [r.id for r in records]))
+        ids = [f"{r.id}" for r in records]
         times = epoch_ms([r.timestamp for r in records], "TIMESTAMP")
         urls = [r.url or None for r in records]
         columns: dict[str, Column] = {
@@ -110,7 +110,7 @@ def _uids(
     own_names: Sequence[str], ids: Sequence[str], times: Sequence[int], urls: Sequence[str | None]
 ) -> Column:
     """Return the same for numbers and for their text: older and newer accounts agree."""
-    second = {ms: ms // 1000 if ms % 1000 == 0 else ms / 1000 for ms in set(times)}
+    second = {ms: str(ms // 1000 if ms % 1000 == 0 else ms / 1000) for ms in set(times)}
     lower = {name: name.lower() for name in set(own_names)}
     return short_uids(
         [
