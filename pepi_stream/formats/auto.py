@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from pepi_stream.events import Column, Constant, DeadLetter, Origin
+from pepi_stream.formats.arrays import begins_array, elements
 from pepi_stream.formats.base import (
     REFUSALS,
     Decoded,
@@ -117,7 +118,6 @@ class AutoFormat(Format):
         self._formats = {cls.name: cls() for cls in _FORMATS}
         self._strict = {cls.name: _strict(cls) for cls in _FORMATS}
         self._guesses: dict[bytes, str] = {}
-        self._decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
         self._decode_shape = msgspec.json.Decoder(_Shape).decode
         self._told: tuple[bytes, str | None] = (b"", None)
 
@@ -211,11 +211,12 @@ class AutoFormat(Format):
             Exception: it is not JSON.
         """
         record: bytes | msgspec.Raw = payload
-        if payload.lstrip(b" \t\r\n")[:1] == b"[":
-            elements = self._decode_elements(payload)
-            if not elements:
+        if begins_array(payload):
+            found_elements = elements(payload)
+            if not found_elements:
                 raise FormatError("no event in the payload")
-            record = next((e for e in elements if bytes(memoryview(e)[:1]) == b"{"), elements[0])
+            objects = (e for e in found_elements if bytes(memoryview(e)[:1]) == b"{")
+            record = next(objects, found_elements[0])
         values = msgspec.structs.astuple(self._decode_shape(record))
         found = {
             key: value

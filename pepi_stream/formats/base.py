@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import msgspec
 
 from pepi_stream.events import EVENT_FIELDS, MAX_EPOCH_MS, Column, DeadLetter, Event, Origin
+from pepi_stream.formats.arrays import begins_array, elements
 
 T = TypeVar("T")
 
@@ -139,7 +140,6 @@ class JsonFormat(Format, Generic[T]):
         record = self.record
         self._decode = msgspec.json.Decoder(record | list[record]).decode  # type: ignore[valid-type]
         self._decode_one = msgspec.json.Decoder(self.record).decode
-        self._decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
         self._split_payload = b""
         self._split_elements: list[bytes | msgspec.Raw] = []
 
@@ -227,12 +227,12 @@ class JsonFormat(Format, Generic[T]):
 
     def _split(self, payload: bytes) -> Iterable[tuple[int | None, bytes | msgspec.Raw]]:
         """Return (element, bytes) of each record; raise when it is an array, but not of JSON."""
-        if payload.lstrip(b" \t\r\n")[:1] != b"[":
+        if not begins_array(payload):
             return [(None, payload)]
-        elements = self._decode_elements(payload)
-        if not elements:
+        found = elements(payload)
+        if not found:
             raise FormatError("no event in the payload")
-        return enumerate(elements)
+        return enumerate(found)
 
 
 def flatten(items: Sequence[Any]) -> tuple[list[Any], list[Origin]]:
@@ -253,6 +253,7 @@ def flatten(items: Sequence[Any]) -> tuple[list[Any], list[Origin]]:
 
 _EXPECTED = re.compile(r"^Expected (.+?)(?:, got `(.+?)`)?(?: - at `\$\.?(.*?)`)?$", re.S)
 _AT = re.compile(r"^(.+) - at `\$\.(.+)`$", re.S)
+_FIRST_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _MISSING = re.compile(r"^Object missing required field `(.+?)`")
 
 
@@ -276,7 +277,11 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
             reason = text
     elif isinstance(exc, msgspec.DecodeError):
         detail = text.removeprefix("JSON is malformed: ")
-        reason = f"not JSON: {'it ends too early' if 'truncated' in text else detail}"
+        if _FIRST_HALF.search(bytes(raw)):
+            detail = "half of an escaped utf-16 surrogate pair in a text value"
+        elif "truncated" in text:
+            detail = "it ends too early"
+        reason = f"not JSON: {detail}"
     elif isinstance(exc, RecursionError):
         reason = "nested too deeply"
     elif isinstance(exc, FormatError):

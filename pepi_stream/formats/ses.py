@@ -30,6 +30,7 @@ from typing import Any
 import msgspec
 
 from pepi_stream.events import Column, Constant, Origin
+from pepi_stream.formats.arrays import begins_array
 from pepi_stream.formats.base import (
     REFUSALS,
     Decoded,
@@ -245,7 +246,7 @@ class SesFormat(JsonFormat[SesRecord]):
     def _split(self, payload: bytes) -> Iterable[tuple[int | None, bytes | msgspec.Raw]]:
         """Return one record for each recipient; of a notification of one, itself."""
         records = [raw for _, raw in super()._split(payload)]
-        is_array = payload.lstrip(b" \t\r\n")[:1] == b"["
+        is_array = begins_array(payload)
         pieces: list[bytes | msgspec.Raw] = []
         room = _MAX_NARROWED
         for raw in records:

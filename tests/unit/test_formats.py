@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pepi_stream.events import DeadLetter
-from pepi_stream.formats import Decoded, load_format
+from pepi_stream.formats import Decoded, arrays, base, load_format
 from pepi_stream.formats.pepipost import PepipostFormat
 from pepi_stream.formats.plain import PlainFormat
 
@@ -357,13 +357,13 @@ def test_the_elements_of_a_payload_are_split_once(monkeypatch: pytest.MonkeyPatc
     """Else an array of n refused events costs n squared, and holds up the worker for minutes."""
     format = PepipostFormat()
     split: list[bytes] = []
-    decode = format._decode_elements
+    apart = arrays.elements
 
-    def counted(payload: bytes) -> list[Any]:
+    def counted(payload: bytes) -> Any:
         split.append(payload)
-        return decode(payload)
+        return apart(payload)
 
-    monkeypatch.setattr(format, "_decode_elements", counted)
+    monkeypatch.setattr(base, "elements", counted)
     first, second = b'[{"a": 1}, {"a": 2}]', b'[{"b": 1}]'
     elements = [format.element(first, 0), format.element(first, 1), format.element(second, 0)]
     assert elements == [b'{"a": 1}', b'{"a": 2}', b'{"b": 1}']
