@@ -1,6 +1,6 @@
 """``auto``: each payload is read by the format whose keys it has.
 
-A payload is told apart by the keys of its first record (:data:`_KEYS`). That alone would cost as
+A payload is told apart by the keys of its record (:data:`_KEYS`). That alone would cost as
 much as decoding, so the first bytes of a payload serve as a guess: what began so last time
 was of that format. All payloads of one guess are decoded in one go, by that format's own
 record to which the telling keys of all *other* formats are added as fields that no value
@@ -8,7 +8,7 @@ fits. So a guess is never trusted: what a format accepts in this way has the key
 and of no other, and is what the keys would have said. Everything else is told apart by its keys,
 and read by the format they name; where that refuses it, by the others that the keys allow.
 
-An array is of one provider, its first record's. Payloads keep their order.
+An array is of one provider: that of the first record whose keys tell. Payloads keep their order.
 """
 
 from __future__ import annotations
@@ -210,13 +210,30 @@ class AutoFormat(Format):
             FormatError: there is none.
             Exception: it is not JSON.
         """
-        record: bytes | msgspec.Raw = payload
-        if begins_array(payload):
-            found_elements = elements(payload)
-            if not found_elements:
-                raise FormatError("no event in the payload")
-            objects = (e for e in found_elements if bytes(memoryview(e)[:1]) == b"{")
-            record = next(objects, found_elements[0])
+        if not begins_array(payload):
+            return self._names(payload)
+        found = elements(payload)
+        if not found:
+            raise FormatError("no event in the payload")
+        objects = [e for e in found if bytes(memoryview(e)[:1]) == b"{"] or found[:1]
+        refused: Exception | None = None
+        plain: list[str] = []
+        for record in objects:
+            try:
+                names = self._names(record)
+            except Exception as exc:
+                refused = refused or exc
+                continue
+            # A record of a provider that is broken may look like plain: one that tells decides.
+            if names[0] != PlainFormat.name:
+                return names
+            plain = names
+        if plain or refused is None:
+            return plain
+        raise refused
+
+    def _names(self, record: bytes | msgspec.Raw) -> list[str]:
+        """Return the formats that the keys of a record allow; raises as :meth:`_candidates`."""
         values = msgspec.structs.astuple(self._decode_shape(record))
         found = {
             key: value

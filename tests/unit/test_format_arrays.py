@@ -44,15 +44,32 @@ BROKEN = [
 def test_the_neighbours_of_a_broken_element_are_events(name: str, value: bytes, why: str) -> None:
     good = raw(GOOD[name])
     bad = good[:-1] + b', "x" : ' + value + b"}"
-    payload = b"[" + b" , ".join([good, bad, good]) + b"]\n"
-    for format in (load_format(name), load_format("auto")):
-        decoded = format.decode([payload, good])
-        check_partition(format, [payload, good], decoded)
-        own = rows_of(format.decode([good]))
-        assert rows_of(decoded) == own * 2
-        [letter] = decoded.dead
-        assert (letter.element, letter.payload) == (1, bad)
-        assert letter.reason.startswith(why)
+    for at in range(3):
+        array = [good, good]
+        array.insert(at, bad)
+        payload = b"[" + b" , ".join(array) + b"]\n"
+        for format in (load_format(name), load_format("auto")):
+            decoded = format.decode([payload, good])
+            check_partition(format, [payload, good], decoded)
+            own = rows_of(format.decode([good]))
+            assert rows_of(decoded) == own * 2
+            [letter] = decoded.dead
+            assert (letter.element, letter.payload) == (at, bad)
+            assert letter.reason.startswith(why)
+
+
+@pytest.mark.parametrize("first", [{}, {"a": 1}, 5, None, [], "x", {"event": "open"}])
+@pytest.mark.parametrize("name", [name for name in GOOD if name != "plain"])
+def test_a_first_element_of_no_provider_does_not_hide_what_the_others_are(
+    name: str, first: Any
+) -> None:
+    good = raw(GOOD[name])
+    auto = load_format("auto")
+    payload = raw([first, GOOD[name], GOOD[name]])
+    for _ in range(2):
+        decoded = auto.decode([payload])
+        assert rows_of(decoded) == rows_of(load_format(name).decode([good])) * 2
+        assert [(d.element, d.format) for d in decoded.dead] == [(0, name)]
 
 
 @pytest.mark.parametrize(

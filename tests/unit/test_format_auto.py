@@ -105,7 +105,7 @@ def test_a_claim_of_one_format_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("payload", "format", "reason"),
     [
-        ({"sg_event_id": "e", "event": "open"}, "sendgrid", "field email is missing"),
+        ({"sg_event_id": "e", "event": "open", "timestamp": 1}, "sendgrid", "field email is miss"),
         ({"RecordType": "Open"}, "postmark", "field DeliveredAt, BouncedAt"),
         ([{"TRANSID": 1}], "pepipost", "field EVENT is missing"),
         ({"msys": {}}, "sparkpost", "no event: an empty msys"),
