@@ -15,6 +15,7 @@ from pepi_stream.settings import EnrichSettings
 OTHER = "Other"
 _SETTING = "enrich.mailbox_providers"
 _MEMO_SIZE = 50_000  # domains; a spam wave of made-up domains must not grow memory
+_LONGEST = 255  # characters of a domain (RFC 1035, 2.3.4); of junk, a megabyte is kept otherwise
 
 
 class MailboxProvider:
@@ -39,7 +40,7 @@ class MailboxProvider:
                     self._any_country[domain[:-2]] = provider
                 else:
                     self._exact[domain] = provider
-        self._memo = Memo(self.provider, _MEMO_SIZE)
+        self._memo: Memo[str | None, str | None] = _DomainMemo(self.provider, _MEMO_SIZE)
 
     @classmethod
     def from_settings(cls, settings: EnrichSettings) -> MailboxProvider:
@@ -72,6 +73,17 @@ class MailboxProvider:
             len(labels) == 2 and labels[0] in ("co", "com", "net", "org") and len(labels[1]) == 2
         )
         return self._any_country.get(name, OTHER) if country else OTHER
+
+
+class _DomainMemo(Memo[str | None, str | None]):
+    """Keeps no text that is too long for a domain: to cut them all would cost each event."""
+
+    __slots__ = ()
+
+    def __missing__(self, domain: str | None) -> str | None:
+        if domain is not None and len(domain) > _LONGEST:
+            return OTHER
+        return super().__missing__(domain)
 
 
 def read_providers(files: Iterable[RuleFile]) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-_MEMO_SIZE: Final = 4096
+_MEMO_SIZE: Final = 4096  # triples of names; at most 1 MiB of them
 _MAX: Final = 64  # characters: the width of the columns
 _NOTHING: Final = frozenset({"", "unknown", "other"})
 _DEVICES: Final = {"desktop": "desktop", "mobile": "phone", "phone": "phone", "tablet": "tablet"}
@@ -40,12 +40,16 @@ class Reader(NamedTuple):
 NOBODY: Final = Reader(None, None, None)
 
 
-@lru_cache(_MEMO_SIZE)
 def reader(client: str | None, os: str | None, device: str | None = None) -> Reader:
     """Return what a provider calls so in our words.
 
     What a mailbox provider's image proxy says of system and device is made up, and left out.
     """
+    return _reader(_cut(client), _cut(os), _cut(device))
+
+
+@lru_cache(_MEMO_SIZE)
+def _reader(client: str | None, os: str | None, device: str | None) -> Reader:
     client = _known(client)
     if client == "GmailImageProxy":  # ua-parser's word for what calls itself otherwise
         client = "GoogleImageProxy"
@@ -54,8 +58,12 @@ def reader(client: str | None, os: str | None, device: str | None = None) -> Rea
     return Reader(client, _system(_known(os)), _DEVICES.get((device or "").lower()))
 
 
+def _cut(name: str | None) -> str | None:
+    return name[:_MAX] if name else None
+
+
 def _known(name: str | None) -> str | None:
-    return None if not name or name.lower() in _NOTHING else name[:_MAX]
+    return None if not name or name.lower() in _NOTHING else name
 
 
 def _system(name: str | None) -> str | None:

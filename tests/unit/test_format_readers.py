@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pepi_stream.enrich.user_agent import PROXIES
+from pepi_stream.formats import readers
 from pepi_stream.formats.readers import NOBODY, Reader, reader
 
 
@@ -31,6 +32,17 @@ def test_the_words_of_providers(
     wanted: tuple[str | None, str | None, str | None],
 ) -> None:
     assert reader(*told) == Reader(*wanted)
+
+
+def test_long_names_are_cut_before_they_are_remembered() -> None:
+    readers._reader.cache_clear()
+    for _ in range(3):
+        assert reader("c" * 64 + "x" * 100_000, "o" * 64 + "y" * 9, "d" * 64)[:2] == (
+            "c" * 64,
+            "o" * 64,
+        )
+        assert reader("c" * 64, "o" * 64, "d" * 64 + "z").device is None
+    assert readers._reader.cache_info().currsize == 1
 
 
 def test_proxies_have_the_names_that_the_enricher_gives_them() -> None:

@@ -60,6 +60,15 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_rule_files("enrich.x", str(missing), "bounce_rules.toml")
 
 
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
+    """A mark of Windows' editors before the text is none of it; U+2028 ends no line of TOML."""
+    own = tmp_path / "own.toml"
+    own.write_bytes("\ufeff# \u2028 \x85\r\n[[rule]]\r\nname = 5\r\n".encode())
+    file = load_rule_files("s", str(own), "bounce_rules.toml")[0]
+    with pytest.raises(ConfigError, match=r"own\.toml:3: name must be a text"):
+        list(file.rules(Rule))
+
+
 def test_the_users_file_comes_first_and_may_stand_alone(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text("")
