@@ -143,7 +143,11 @@ class AutoFormat(Format):
                 else:
                     parts.append((positions, guess, decoded))
                     continue
-            unsure += range(len(payloads)) if positions is None else positions
+            left: Sequence[int] = range(len(payloads)) if positions is None else positions
+            if guess is not None and len(left) > 1:
+                part, left = self._without_the_bad(guess, payloads, left)
+                parts += part
+            unsure += left
         if unsure:
             parts += self._by_keys(payloads, sorted(unsure))
         return _merged(parts)
@@ -163,6 +167,42 @@ class AutoFormat(Format):
             whole = (n for n in names if not self._formats[n].decode([payload]).dead)
             self._told = (payload, next(whole, names[0] if names else None))
         return self._told[1]
+
+    def _without_the_bad(
+        self, guess: str, payloads: Sequence[bytes], positions: Sequence[int]
+    ) -> tuple[list[_Part], Sequence[int]]:
+        """Decode those of a guess that are of that format alone; return the other positions, too.
+
+        To tell a thousand payloads by their keys because one is bad would cost three times as much.
+        """
+        format, decode = self._formats[guess], self._strict[guess]
+        sure: list[int] = []
+        found: list[Any] = []
+        for n in positions:
+            try:
+                records = decode(payloads[n])
+                if format.owns(records if type(records) is list else [records]):
+                    found.append(records)
+                    sure.append(n)
+            except REFUSALS:
+                pass
+        if not sure:
+            return [], positions
+        some = [payloads[n] for n in sure]
+        again = iter(found)
+        refused: set[int] = set()
+        try:
+            decoded = format.at_once(some, lambda _: next(again))
+        except REFUSALS:
+            decoded = format.record_by_record(some)
+            refused = {letter.position for letter in decoded.dead}
+            if any(letter.element is not None for letter in decoded.dead):
+                decoded = format.decode([p for at, p in enumerate(some) if at not in refused])
+                sure = [n for at, n in enumerate(sure) if at not in refused]
+                refused.clear()
+            decoded.dead = []
+        good = frozenset(n for at, n in enumerate(sure) if at not in refused)
+        return [(sure, guess, decoded)], [n for n in positions if n not in good]
 
     def _by_keys(self, payloads: Sequence[bytes], positions: Sequence[int]) -> list[_Part]:
         candidates: dict[int, list[str]] = {}

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _MAX_REASON = 500  # characters
 _MAX_UID = 255  # characters
+_TOGETHER = 32  # records; one that is refused costs a try of each of so many alone
 _TRUTH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -118,6 +119,8 @@ class FunctionFormat(Format):
         return Decoded(len(events), columns, origins, dead)
 
 
+_Item = tuple[T, Origin, bytes | msgspec.Raw]
+
 #: What decoding raises for a payload that is no event, or not of the format.
 REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 
@@ -156,7 +159,7 @@ class JsonFormat(Format, Generic[T]):
         try:
             return self.at_once(payloads)
         except REFUSALS:
-            return self._record_by_record(payloads)
+            return self.record_by_record(payloads)
 
     def at_once(
         self, payloads: Sequence[bytes], decode: Callable[[bytes], Any] | None = None
@@ -193,8 +196,9 @@ class JsonFormat(Format, Generic[T]):
             self._split_elements = [raw for _, raw in self._split(payload)]
         return bytes(self._split_elements[index])
 
-    def _record_by_record(self, payloads: Sequence[bytes]) -> Decoded:
-        good: list[tuple[T, Origin, bytes | msgspec.Raw]] = []
+    def record_by_record(self, payloads: Sequence[bytes]) -> Decoded:
+        """Decode a claim that is not clean: what is wrong with a record is its dead letter."""
+        good: list[_Item[T]] = []
         dead: list[DeadLetter] = []
         same: dict[str, str] = {}  # an array of numbers: one reason, not a million copies of it
         for position, payload in enumerate(payloads):
@@ -211,12 +215,20 @@ class JsonFormat(Format, Generic[T]):
         try:
             columns = self.columns([record for record, _, _ in good])
         except Exception:
-            good = [item for item in good if not self._refused(item, dead)]
+            some = (good[n : n + _TOGETHER] for n in range(0, len(good), _TOGETHER))
+            good = [item for items in some for item in self._accepted(items, dead)]
             columns = self.columns([record for record, _, _ in good])
         dead.sort(key=lambda letter: (letter.position, letter.element or 0))
         return Decoded(len(good), columns, [origin for _, origin, _ in good], dead)
 
-    def _refused(self, item: tuple[T, Origin, bytes | msgspec.Raw], dead: list[DeadLetter]) -> bool:
+    def _accepted(self, items: list[_Item[T]], dead: list[DeadLetter]) -> list[_Item[T]]:
+        try:
+            self.columns([record for record, _, _ in items])
+        except Exception:
+            return [item for item in items if not self._refused(item, dead)]
+        return items
+
+    def _refused(self, item: _Item[T], dead: list[DeadLetter]) -> bool:
         record, (position, element), raw = item
         try:
             self.columns([record])

@@ -49,7 +49,7 @@ def test_a_failing_claim_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def raise_for_recursion(monkeypatch: pytest.MonkeyPatch) -> None:
-    decode = JsonFormat._record_by_record
+    decode = JsonFormat.record_by_record
 
     def fails(self: JsonFormat[object], payloads: Sequence[bytes]) -> Decoded:
         decoded = decode(self, payloads)
@@ -57,18 +57,18 @@ def raise_for_recursion(monkeypatch: pytest.MonkeyPatch) -> None:
             raise RecursionError
         return decoded
 
-    monkeypatch.setattr(JsonFormat, "_record_by_record", fails)
+    monkeypatch.setattr(JsonFormat, "record_by_record", fails)
 
 
 def lose_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    decode = JsonFormat._record_by_record
+    decode = JsonFormat.record_by_record
 
     def loses(self: JsonFormat[object], payloads: Sequence[bytes]) -> Decoded:
         decoded = decode(self, payloads)
         decoded.dead = [d for d in decoded.dead if d.element != 1]
         return decoded
 
-    monkeypatch.setattr(JsonFormat, "_record_by_record", loses)
+    monkeypatch.setattr(JsonFormat, "record_by_record", loses)
 
 
 def refuse_the_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
