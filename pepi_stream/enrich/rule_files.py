@@ -111,7 +111,7 @@ class RuleFile:
         else:
             what = what.partition(" - at ")[0]
             what = f"is not allowed: {what[:1].lower()}{what[1:]}"
-        self.refuse(self.line(key, start), f"{key} {what}")
+        self.refuse(self.line(key, start), f"{key or 'a rule'} {what}")
 
 
 def load_rule_files(setting: str, path: str, ours: str) -> list[RuleFile]:

@@ -87,6 +87,8 @@ def test_the_providers_verdict_wins(ours: BounceClass) -> None:
         ("552 5.1.1 Recipient overquota", "quota"),
         ("550 5.1.10 RESOLVER.ADR.RecipientNotFound", "hard"),
         ("550 5.1.10 Domain has no mail", "dns"),
+        ("550 5.1.0 - what the server said: '5.2.2'", "quota"),  # the second says more
+        ("550 5.1.0 - what the server said: '5.3.0'", "hard"),
         ("521 5.7.1 Blocked using bl.example", "block"),
         ("USER UNKNOWN", "hard"),
         ("user unknownish", "other"),  # whole words

@@ -129,6 +129,13 @@ def test_a_map_of_ones_own_is_looked_at_before_ours(tmp_path: Path) -> None:
         ('A = ["a.example"]\n"B C" = [1]', 2, "B C must be a list of domains"),
         ('A = [\n  "a.example",\n  "B.example",\n]', 3, "'B.example' is no domain in lower case"),
         ('A = ["a.example"]\nB = ["x@b.example"]', 2, "'x@b.example' is no domain"),
+        ('A = ["a.*"]\nB = ["*.b.example"]', 2, "'*.b.example' fits no domain; * stands only"),
+        ('A = ["a.*"]\nB = ["b.*.example"]', 2, "'b.*.example' fits no domain"),
+        ('A = ["a.*"]\nB = ["*"]', 2, "'*' fits no domain"),
+        ('A = ["a.*"]\nB = [".*"]', 2, "'.*' fits no domain"),
+        ('A = ["a.*"]\nB = ["b..example"]', 2, "'b..example' fits no domain"),
+        (f'A = ["a.*"]\n{"B" * 65} = ["b.*"]', 2, "a provider's name must be of 1 to 64 char"),
+        ('A = ["a.*"]\n"" = ["b.*"]', 2, "a provider's name must be of 1 to 64 characters"),
         (
             'A = ["a.example"]\n\nB = ["a.example"]',
             3,

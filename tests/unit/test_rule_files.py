@@ -36,6 +36,7 @@ def test_rules_know_their_lines() -> None:
         ("replace = 1", 1, "replace must be true or false"),
         ("\nrules = 1", 2, "rules is not known here; rules begin with [[rule]]"),
         ("[rule]\nname = 'a'", 1, "rules begin with [[rule]], in double brackets"),
+        ("rule = [5]", 1, "a rule must be a table"),
         ("[[rule]]\nname = 'a'\n[[rule]]\nname = 5", 4, "name must be a text"),
         ("[[rule]]\nname = 'a'\nnumbers = ['x']", 3, "numbers must be a number"),
         ("[[rule]]\nname = 'a'\nnumbers = 'x'", 3, "numbers must be a number or list"),
