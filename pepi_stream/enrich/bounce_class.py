@@ -12,15 +12,15 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from pepi_stream.enrich.memo import Memo
-from pepi_stream.enrich.rule_files import RuleFile, load_rule_files
+from pepi_stream.enrich.rule_files import RuleFile
+from pepi_stream.enrich.ruled import RuledEnricher
 from pepi_stream.events import Batch, Column, Constant
-from pepi_stream.settings import EnrichSettings
 
 T = TypeVar("T")
 
@@ -101,19 +101,14 @@ class _Candidates(NamedTuple):
     otherwise: str
 
 
-class BounceClass:
-    """Adds ``bounce_class`` to bounced, deferred and dropped events.
+class BounceClass(RuledEnricher):
+    """Adds ``bounce_class`` to bounced, deferred and dropped events."""
 
-    Args:
-        files: where the rules are, the first to be looked at first; default: ours.
+    rules = "bounce_rules"
+    events = EVENTS
 
-    Raises:
-        ConfigError: a rule makes no sense; the message names file and line.
-    """
-
-    def __init__(self, files: Iterable[RuleFile] | None = None) -> None:
-        if files is None:
-            files = load_rule_files("enrich.bounce_rules", "", "bounce_rules.toml")
+    def read(self, files: Iterable[RuleFile]) -> None:
+        """Take in the rules; raises ConfigError for one that makes no sense."""
         self._rules: list[_Rule] = []
         phrases: list[tuple[list[bytes], int]] = []
         for file in files:
@@ -131,24 +126,15 @@ class BounceClass:
         self._candidates = Memo(self._fitting, _MEMO_SIZE)
         self._memos = {event: Memo(self._classifier(event), _MEMO_SIZE) for event in EVENTS}
 
-    @classmethod
-    def from_settings(cls, settings: EnrichSettings) -> BounceClass:
-        """Build it with the user's rules before ours; raises ConfigError for a bad file."""
-        path = settings.bounce_rules
-        return cls(load_rule_files("enrich.bounce_rules", path, "bounce_rules.toml"))
-
-    def __call__(self, batch: Batch) -> Mapping[str, Column]:
-        """Return the column; none for a batch without such events."""
+    def columns(self, batch: Batch, indexes: Sequence[int]) -> Mapping[str, Column]:
+        """Return the column; what the provider has said is kept."""
         names = batch.column("event_name")
-        if EVENTS.isdisjoint(names):
-            return {}
-        wanted = [i for i, name in enumerate(names) if name in EVENTS]
         given = batch.column("bounce_class")
         none = isinstance(given, Constant) and given.value is None
         column = [None] * len(batch) if none else list(given)
         reasons, recipients = batch.column("reason"), batch.column("recipient")
         memos = self._memos
-        for i in wanted:
+        for i in indexes:
             if column[i] is None:
                 reason = (reasons[i] or "")[:_MAX_TEXT]
                 # Replies quote the address: without it, many are the same, and no word of an

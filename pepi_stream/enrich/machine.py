@@ -6,15 +6,15 @@ Nothing is dropped: counts can tell people from machines. The rules are data, lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from pepi_stream.enrich.memo import Memo
-from pepi_stream.enrich.rule_files import RuleFile, load_rule_files
+from pepi_stream.enrich.rule_files import RuleFile
+from pepi_stream.enrich.ruled import RuledEnricher
 from pepi_stream.events import Batch, Column, Constant
-from pepi_stream.settings import EnrichSettings
 
 #: The events that have a verdict.
 EVENTS: Final = frozenset(["opened", "clicked"])
@@ -43,22 +43,18 @@ class MachineRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     source: str = ""
 
 
-class Machine:
+class Machine(RuledEnricher):
     """Adds ``is_machine`` and ``machine_reason`` to opened and clicked events.
 
     A provider's verdict, a value that the format has filled, wins. Without one and without a
     user agent nothing is known: both stay None. A person's open has no reason.
-
-    Args:
-        files: where the rules are, the first to be looked at first; default: ours.
-
-    Raises:
-        ConfigError: a rule makes no sense; the message names file and line.
     """
 
-    def __init__(self, files: Iterable[RuleFile] | None = None) -> None:
-        if files is None:
-            files = load_rule_files("enrich.machine_rules", "", "machine_rules.toml")
+    rules = "machine_rules"
+    events = EVENTS
+
+    def read(self, files: Iterable[RuleFile]) -> None:
+        """Take in the rules; raises ConfigError for one that makes no sense."""
         self._equals: dict[str, str] = {}
         self._contains: list[tuple[str, str]] = []
         for file in files:
@@ -66,23 +62,14 @@ class Machine:
                 self._add(rule, file, line)
         self._memo = Memo(self.reason, _MEMO_SIZE)
 
-    @classmethod
-    def from_settings(cls, settings: EnrichSettings) -> Machine:
-        """Build it with the user's rules before ours; raises ConfigError for a bad file."""
-        path = settings.machine_rules
-        return cls(load_rule_files("enrich.machine_rules", path, "machine_rules.toml"))
-
-    def __call__(self, batch: Batch) -> Mapping[str, Column]:
-        """Return the two columns; none for a batch without such events."""
-        names = batch.column("event_name")
-        if EVENTS.isdisjoint(names):
-            return {}
+    def columns(self, batch: Batch, indexes: Sequence[int]) -> Mapping[str, Column]:
+        """Return the two columns; the provider's verdicts are kept."""
         given = batch.column("is_machine")
         silent = isinstance(given, Constant) and given.value is None
         verdicts = [None] * len(batch) if silent else list(given)
         reasons: list[str | None] = [None] * len(batch)
         agents, memo = batch.column("user_agent"), self._memo
-        for i in [i for i, name in enumerate(names) if name in EVENTS]:
+        for i in indexes:
             if agent := agents[i]:
                 reason = memo[agent[:_MAX_AGENT]]
                 if verdicts[i] is None:

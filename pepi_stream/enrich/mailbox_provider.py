@@ -15,6 +15,8 @@ from pepi_stream.settings import EnrichSettings
 OTHER = "Other"
 _SETTING = "enrich.mailbox_providers"
 _MEMO_SIZE = 50_000  # domains; a spam wave of made-up domains must not grow memory
+_WIDTH = 64  # of the column, in characters
+_LONGEST = 255  # characters of a domain (RFC 1035, 2.3.4); of junk, a megabyte is kept otherwise
 
 
 class MailboxProvider:
@@ -39,7 +41,7 @@ class MailboxProvider:
                     self._any_country[domain[:-2]] = provider
                 else:
                     self._exact[domain] = provider
-        self._memo = Memo(self.provider, _MEMO_SIZE)
+        self._memo: Memo[str | None, str | None] = _DomainMemo(self.provider, _MEMO_SIZE)
 
     @classmethod
     def from_settings(cls, settings: EnrichSettings) -> MailboxProvider:
@@ -74,11 +76,23 @@ class MailboxProvider:
         return self._any_country.get(name, OTHER) if country else OTHER
 
 
+class _DomainMemo(Memo[str | None, str | None]):
+    """Keeps no text that is too long for a domain: to cut them all would cost each event."""
+
+    __slots__ = ()
+
+    def __missing__(self, domain: str | None) -> str | None:
+        if domain is not None and len(domain) > _LONGEST:
+            return OTHER
+        return super().__missing__(domain)
+
+
 def read_providers(files: Iterable[RuleFile]) -> dict[str, list[str]]:
     """Return provider -> domains, each domain once: the first file that has it decides.
 
     Raises:
-        ConfigError: a value is not a list of domains, or a file has a domain twice.
+        ConfigError: a value is not a list of domains, a file has a domain twice, or a name does not
+            fit its column.
     """
     providers: dict[str, list[str]] = {}
     taken: dict[str, str] = {}
@@ -86,12 +100,17 @@ def read_providers(files: Iterable[RuleFile]) -> dict[str, list[str]]:
         here: dict[str, str] = {}
         for provider, domains in file.table.items():
             start = file.line(provider)
+            if not 0 < len(provider) <= _WIDTH:
+                file.refuse(start, f"a provider's name must be of 1 to {_WIDTH} characters")
             if not isinstance(domains, list) or not all(type(d) is str for d in domains):
                 file.refuse(start, f'{provider} must be a list of domains: ["example.com", "x.*"]')
             for domain in domains:
                 line = file.line_of(domain, start)
                 if not domain or domain != domain.lower() or "@" in domain or " " in domain:
                     file.refuse(line, f"{domain!r} is no domain in lower case, without @")
+                labels = domain.split(".")
+                if "" in labels or "*" in domain.removesuffix(".*"):
+                    file.refuse(line, f"{domain!r} fits no domain; * stands only for the end: x.*")
                 if domain in here:
                     file.refuse(line, f"{domain} is listed twice, here and under {here[domain]}")
                 here[domain] = provider

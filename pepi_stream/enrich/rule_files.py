@@ -42,7 +42,7 @@ class RuleFile:
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
-        self._lines = text.splitlines()
+        self._lines = text.removesuffix("\n").split("\n")  # what TOML counts, unlike splitlines()
         try:
             self.table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as exc:
@@ -111,7 +111,7 @@ class RuleFile:
         else:
             what = what.partition(" - at ")[0]
             what = f"is not allowed: {what[:1].lower()}{what[1:]}"
-        self.refuse(self.line(key, start), f"{key} {what}")
+        self.refuse(self.line(key, start), f"{key or 'a rule'} {what}")
 
 
 def load_rule_files(setting: str, path: str, ours: str) -> list[RuleFile]:
@@ -129,7 +129,7 @@ def load_rule_files(setting: str, path: str, ours: str) -> list[RuleFile]:
     files = []
     if path:
         try:
-            text = Path(path).read_text("utf-8")
+            text = Path(path).read_text("utf-8-sig")
         except OSError as exc:
             raise ConfigError(
                 f"{setting}: {path} cannot be read ({exc.strerror}); name a TOML file like "

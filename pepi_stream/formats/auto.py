@@ -1,6 +1,6 @@
 """``auto``: each payload is read by the format whose keys it has.
 
-A payload is told apart by the keys of its first record (:data:`_KEYS`). That alone would cost as
+A payload is told apart by the keys of its record (:data:`_KEYS`). That alone would cost as
 much as decoding, so the first bytes of a payload serve as a guess: what began so last time
 was of that format. All payloads of one guess are decoded in one go, by that format's own
 record to which the telling keys of all *other* formats are added as fields that no value
@@ -8,7 +8,7 @@ fits. So a guess is never trusted: what a format accepts in this way has the key
 and of no other, and is what the keys would have said. Everything else is told apart by its keys,
 and read by the format they name; where that refuses it, by the others that the keys allow.
 
-An array is of one provider, its first record's. Payloads keep their order.
+An array is of one provider: that of the first record whose keys tell. Payloads keep their order.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from pepi_stream.events import Column, Constant, DeadLetter, Origin
+from pepi_stream.formats.arrays import begins_array, elements
 from pepi_stream.formats.base import (
     REFUSALS,
     Decoded,
@@ -117,7 +118,6 @@ class AutoFormat(Format):
         self._formats = {cls.name: cls() for cls in _FORMATS}
         self._strict = {cls.name: _strict(cls) for cls in _FORMATS}
         self._guesses: dict[bytes, str] = {}
-        self._decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
         self._decode_shape = msgspec.json.Decoder(_Shape).decode
         self._told: tuple[bytes, str | None] = (b"", None)
 
@@ -143,7 +143,11 @@ class AutoFormat(Format):
                 else:
                     parts.append((positions, guess, decoded))
                     continue
-            unsure += range(len(payloads)) if positions is None else positions
+            left: Sequence[int] = range(len(payloads)) if positions is None else positions
+            if guess is not None and len(left) > 1:
+                part, left = self._without_the_bad(guess, payloads, left)
+                parts += part
+            unsure += left
         if unsure:
             parts += self._by_keys(payloads, sorted(unsure))
         return _merged(parts)
@@ -163,6 +167,42 @@ class AutoFormat(Format):
             whole = (n for n in names if not self._formats[n].decode([payload]).dead)
             self._told = (payload, next(whole, names[0] if names else None))
         return self._told[1]
+
+    def _without_the_bad(
+        self, guess: str, payloads: Sequence[bytes], positions: Sequence[int]
+    ) -> tuple[list[_Part], Sequence[int]]:
+        """Decode those of a guess that are of that format alone; return the other positions, too.
+
+        To tell a thousand payloads by their keys because one is bad would cost three times as much.
+        """
+        format, decode = self._formats[guess], self._strict[guess]
+        sure: list[int] = []
+        found: list[Any] = []
+        for n in positions:
+            try:
+                records = decode(payloads[n])
+                if format.owns(records if type(records) is list else [records]):
+                    found.append(records)
+                    sure.append(n)
+            except REFUSALS:
+                pass
+        if not sure:
+            return [], positions
+        some = [payloads[n] for n in sure]
+        again = iter(found)
+        refused: set[int] = set()
+        try:
+            decoded = format.at_once(some, lambda _: next(again))
+        except REFUSALS:
+            decoded = format.record_by_record(some)
+            refused = {letter.position for letter in decoded.dead}
+            if any(letter.element is not None for letter in decoded.dead):
+                decoded = format.decode([p for at, p in enumerate(some) if at not in refused])
+                sure = [n for at, n in enumerate(sure) if at not in refused]
+                refused.clear()
+            decoded.dead = []
+        good = frozenset(n for at, n in enumerate(sure) if at not in refused)
+        return [(sure, guess, decoded)], [n for n in positions if n not in good]
 
     def _by_keys(self, payloads: Sequence[bytes], positions: Sequence[int]) -> list[_Part]:
         candidates: dict[int, list[str]] = {}
@@ -210,12 +250,30 @@ class AutoFormat(Format):
             FormatError: there is none.
             Exception: it is not JSON.
         """
-        record: bytes | msgspec.Raw = payload
-        if payload.lstrip(b" \t\r\n")[:1] == b"[":
-            elements = self._decode_elements(payload)
-            if not elements:
-                raise FormatError("no event in the payload")
-            record = next((e for e in elements if bytes(memoryview(e)[:1]) == b"{"), elements[0])
+        if not begins_array(payload):
+            return self._names(payload)
+        found = elements(payload)
+        if not found:
+            raise FormatError("no event in the payload")
+        objects = [e for e in found if bytes(memoryview(e)[:1]) == b"{"] or found[:1]
+        refused: Exception | None = None
+        plain: list[str] = []
+        for record in objects:
+            try:
+                names = self._names(record)
+            except Exception as exc:
+                refused = refused or exc
+                continue
+            # A record of a provider that is broken may look like plain: one that tells decides.
+            if names[0] != PlainFormat.name:
+                return names
+            plain = names
+        if plain or refused is None:
+            return plain
+        raise refused
+
+    def _names(self, record: bytes | msgspec.Raw) -> list[str]:
+        """Return the formats that the keys of a record allow; raises as :meth:`_candidates`."""
         values = msgspec.structs.astuple(self._decode_shape(record))
         found = {
             key: value

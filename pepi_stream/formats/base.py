@@ -17,11 +17,13 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import msgspec
 
 from pepi_stream.events import EVENT_FIELDS, MAX_EPOCH_MS, Column, DeadLetter, Event, Origin
+from pepi_stream.formats.arrays import begins_array, elements
 
 T = TypeVar("T")
 
 _MAX_REASON = 500  # characters
 _MAX_UID = 255  # characters
+_TOGETHER = 32  # records; one that is refused costs a try of each of so many alone
 _TRUTH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -117,6 +119,8 @@ class FunctionFormat(Format):
         return Decoded(len(events), columns, origins, dead)
 
 
+_Item = tuple[T, Origin, bytes | msgspec.Raw]
+
 #: What decoding raises for a payload that is no event, or not of the format.
 REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 
@@ -139,7 +143,6 @@ class JsonFormat(Format, Generic[T]):
         record = self.record
         self._decode = msgspec.json.Decoder(record | list[record]).decode  # type: ignore[valid-type]
         self._decode_one = msgspec.json.Decoder(self.record).decode
-        self._decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
         self._split_payload = b""
         self._split_elements: list[bytes | msgspec.Raw] = []
 
@@ -156,7 +159,7 @@ class JsonFormat(Format, Generic[T]):
         try:
             return self.at_once(payloads)
         except REFUSALS:
-            return self._record_by_record(payloads)
+            return self.record_by_record(payloads)
 
     def at_once(
         self, payloads: Sequence[bytes], decode: Callable[[bytes], Any] | None = None
@@ -193,8 +196,9 @@ class JsonFormat(Format, Generic[T]):
             self._split_elements = [raw for _, raw in self._split(payload)]
         return bytes(self._split_elements[index])
 
-    def _record_by_record(self, payloads: Sequence[bytes]) -> Decoded:
-        good: list[tuple[T, Origin, bytes | msgspec.Raw]] = []
+    def record_by_record(self, payloads: Sequence[bytes]) -> Decoded:
+        """Decode a claim that is not clean: what is wrong with a record is its dead letter."""
+        good: list[_Item[T]] = []
         dead: list[DeadLetter] = []
         same: dict[str, str] = {}  # an array of numbers: one reason, not a million copies of it
         for position, payload in enumerate(payloads):
@@ -211,12 +215,20 @@ class JsonFormat(Format, Generic[T]):
         try:
             columns = self.columns([record for record, _, _ in good])
         except Exception:
-            good = [item for item in good if not self._refused(item, dead)]
+            some = (good[n : n + _TOGETHER] for n in range(0, len(good), _TOGETHER))
+            good = [item for items in some for item in self._accepted(items, dead)]
             columns = self.columns([record for record, _, _ in good])
         dead.sort(key=lambda letter: (letter.position, letter.element or 0))
         return Decoded(len(good), columns, [origin for _, origin, _ in good], dead)
 
-    def _refused(self, item: tuple[T, Origin, bytes | msgspec.Raw], dead: list[DeadLetter]) -> bool:
+    def _accepted(self, items: list[_Item[T]], dead: list[DeadLetter]) -> list[_Item[T]]:
+        try:
+            self.columns([record for record, _, _ in items])
+        except Exception:
+            return [item for item in items if not self._refused(item, dead)]
+        return items
+
+    def _refused(self, item: _Item[T], dead: list[DeadLetter]) -> bool:
         record, (position, element), raw = item
         try:
             self.columns([record])
@@ -227,12 +239,12 @@ class JsonFormat(Format, Generic[T]):
 
     def _split(self, payload: bytes) -> Iterable[tuple[int | None, bytes | msgspec.Raw]]:
         """Return (element, bytes) of each record; raise when it is an array, but not of JSON."""
-        if payload.lstrip(b" \t\r\n")[:1] != b"[":
+        if not begins_array(payload):
             return [(None, payload)]
-        elements = self._decode_elements(payload)
-        if not elements:
+        found = elements(payload)
+        if not found:
             raise FormatError("no event in the payload")
-        return enumerate(elements)
+        return enumerate(found)
 
 
 def flatten(items: Sequence[Any]) -> tuple[list[Any], list[Origin]]:
@@ -253,6 +265,7 @@ def flatten(items: Sequence[Any]) -> tuple[list[Any], list[Origin]]:
 
 _EXPECTED = re.compile(r"^Expected (.+?)(?:, got `(.+?)`)?(?: - at `\$\.?(.*?)`)?$", re.S)
 _AT = re.compile(r"^(.+) - at `\$\.(.+)`$", re.S)
+_FIRST_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _MISSING = re.compile(r"^Object missing required field `(.+?)`")
 
 
@@ -276,7 +289,11 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
             reason = text
     elif isinstance(exc, msgspec.DecodeError):
         detail = text.removeprefix("JSON is malformed: ")
-        reason = f"not JSON: {'it ends too early' if 'truncated' in text else detail}"
+        if _FIRST_HALF.search(bytes(raw)):
+            detail = "half of an escaped utf-16 surrogate pair in a text value"
+        elif "truncated" in text:
+            detail = "it ends too early"
+        reason = f"not JSON: {detail}"
     elif isinstance(exc, RecursionError):
         reason = "nested too deeply"
     elif isinstance(exc, FormatError):

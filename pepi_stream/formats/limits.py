@@ -7,7 +7,6 @@ of a million numbers, costs neither the worker's memory nor a million rows.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -15,9 +14,8 @@ from itertools import chain
 import msgspec
 
 from pepi_stream.events import Column, DeadLetter, Origin
+from pepi_stream.formats.arrays import begins_array, holds_more_than
 from pepi_stream.formats.base import Decoded, Format
-
-_BEGINS_ARRAY = re.compile(rb"[ \t\r\n]*\[")
 
 
 class LimitedFormat(Format):
@@ -87,14 +85,14 @@ class LimitedFormat(Format):
         )
 
     def _is_long_array(self, payload: bytes) -> bool:
-        if not _BEGINS_ARRAY.match(payload) or payload.count(b",") < self._max_events:
+        if not begins_array(payload) or payload.count(b",") < self._max_events:
             return False
         try:
             self._decode_bounded(payload)
         except msgspec.ValidationError:
             return True
         except (msgspec.DecodeError, RecursionError):  # for the inner format to say
-            return False
+            return holds_more_than(payload, self._max_events)
         return False
 
     def _without_crowds(self, payloads: Sequence[bytes], decoded: Decoded) -> Decoded:

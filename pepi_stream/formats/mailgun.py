@@ -9,7 +9,8 @@ signature is for whoever received the webhook to check; it is ignored here.
 - ``event_uid`` is the event's ``id``; where it is missing: message id, event, time, recipient and
   link.
 - ``campaign`` is the first tag.
-- ``client``, ``os`` and ``device`` are those of ``client-info``; ``unknown`` is left out.
+- ``client``, ``os`` and ``device`` are those of ``client-info``, in the words that all formats
+  share (``mobile`` is ``phone``); ``unknown`` is left out.
 - ``bounce_class`` is ``bounce-type``, else by ``reason``. A severity alone is no verdict: it
   says whether Mailgun tries again, not what is wrong.
 - ``is_machine``: ``bot`` names a machine, but ``gmail`` is the proxy that people read through,
@@ -25,6 +26,7 @@ import msgspec
 
 from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids
+from pepi_stream.formats.readers import NOBODY, reader
 from pepi_stream.formats.times import time_ms
 
 _NAMES = {
@@ -164,9 +166,12 @@ class MailgunFormat(JsonFormat[MailgunRecord]):
         }
         if clients.count(None) < len(clients):
             columns["user_agent"] = [(c and c.user_agent) or None for c in clients]
-            not_all_none(columns, "client", [c and _known(c.client_name) for c in clients])
-            not_all_none(columns, "os", [c and _known(c.client_os) for c in clients])
-            not_all_none(columns, "device", [c and _known(c.device_type) for c in clients])
+            readers = [
+                reader(c.client_name, c.client_os, c.device_type) if c else NOBODY for c in clients
+            ]
+            not_all_none(columns, "client", [r.client for r in readers])
+            not_all_none(columns, "os", [r.os for r in readers])
+            not_all_none(columns, "device", [r.device for r in readers])
             bots = [c.bot if c else None for c in clients]
             machines = [True if bot and bot != "gmail" else None for bot in bots]
             not_all_none(columns, "is_machine", machines)
@@ -204,7 +209,3 @@ def _reason(event: MailgunEvent) -> str | None:
     if event.reject:
         return event.reject.reason or event.reject.description or event.reason or None
     return event.reason or None
-
-
-def _known(name: str | None) -> str | None:
-    return None if not name or name.lower() == "unknown" else name

@@ -112,9 +112,10 @@ def _uids(
     """Return the same for numbers and for their text: older and newer accounts agree."""
     second = {ms: str(ms // 1000 if ms % 1000 == 0 else ms / 1000) for ms in set(times)}
     lower = {name: name.lower() for name in set(own_names)}
-    return short_uids(
-        [
-            f"{id}:{lower[own]}:{second[ms]}:{url}" if url else f"{id}:{lower[own]}:{second[ms]}"
-            for own, id, ms, url in zip(own_names, ids, times, urls, strict=True)
-        ]
-    )
+    uids: list[str | None] = [
+        f"{id}:{lower[own]}:{second[ms]}:{url}" if url else f"{id}:{lower[own]}:{second[ms]}"
+        for own, id, ms, url in zip(own_names, ids, times, urls, strict=True)
+    ]
+    if "" in ids:  # says nothing: two events of one second are not the same
+        uids = [uid if id else None for uid, id in zip(uids, ids, strict=True)]
+    return short_uids(uids)

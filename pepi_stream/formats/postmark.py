@@ -7,7 +7,9 @@ BounceType of Postmark's own Node client. A payload is one object.
 - ``event_uid`` is ``MessageID:RecordType:time:recipient``, and the link after it for a click: all
   recipients of a message share its id. The time is as Postmark wrote it, to 100 ns.
 - ``campaign`` is ``Tag``, else ``campaign`` of ``Metadata``.
-- ``client``, ``os`` and ``device`` are ``Client.Name``, ``OS.Name`` and ``Platform`` in lower case.
+- ``client``, ``os`` and ``device`` are the families of ``Client`` and ``OS`` (their names have
+  versions, "Chrome 35.0.1916.153"), and ``Platform``, in the words that all formats share.
+  ``WebMail`` is no device.
 - ``bounce_class`` is by ``Type``; types that say nothing of the mailbox are ``other``.
 - Postmark cannot tell machines from people: ``is_machine`` is left out.
 - Inbound mail (no ``RecordType``, or ``Inbound``) is no event of a message sent: dead letter, or
@@ -22,6 +24,7 @@ import msgspec
 
 from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids
+from pepi_stream.formats.readers import NOBODY, reader
 from pepi_stream.formats.times import time_ms
 
 _NAMES = {
@@ -62,6 +65,7 @@ _BOUNCE_CLASS = {
 
 class _Named(msgspec.Struct, gc=False, rename="pascal"):
     name: str | None = None
+    family: str | None = None
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -160,6 +164,8 @@ class PostmarkFormat(JsonFormat[PostmarkRecord]):
                     f"{r.id}:{r.record_type}:{at}:{recipient}:{r.link}"
                     if r.link
                     else f"{r.id}:{r.record_type}:{at}:{recipient}"
+                    if r.id or recipient
+                    else None
                     for r, at, recipient in zip(records, times, recipients, strict=True)
                 ]
             ),
@@ -172,10 +178,16 @@ class PostmarkFormat(JsonFormat[PostmarkRecord]):
         not_all_none(columns, "url", [r.link or None for r in records])
         not_all_none(columns, "user_agent", [r.user_agent or None for r in records])
         not_all_none(columns, "ip", [(g and g.ip) or None for g in [r.geo for r in records]])
-        not_all_none(columns, "client", [c and _known(c.name) for c in [r.client for r in records]])
-        not_all_none(columns, "os", [o and _known(o.name) for o in [r.os for r in records]])
-        devices = [_known(r.platform) for r in records]
-        not_all_none(columns, "device", [device and device.lower() for device in devices])
+        if any(r.client or r.os or r.platform for r in records):
+            readers = [
+                reader(_family(r.client), _family(r.os), r.platform)
+                if r.client or r.os or r.platform
+                else NOBODY
+                for r in records
+            ]
+            not_all_none(columns, "client", [r.client for r in readers])
+            not_all_none(columns, "os", [r.os for r in readers])
+            not_all_none(columns, "device", [r.device for r in readers])
         return columns
 
 
@@ -191,5 +203,5 @@ def _campaign(metadata: _Metadata | None) -> str | None:
     return str(metadata.campaign)
 
 
-def _known(name: str | None) -> str | None:
-    return None if not name or name.lower() == "unknown" else name
+def _family(named: _Named | None) -> str | None:
+    return (named.family or named.name) if named else None

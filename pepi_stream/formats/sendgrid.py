@@ -9,6 +9,7 @@ they take the name of one.
 - ``event_uid`` is ``sg_event_id``, which SendGrid repeats when it sends an event again. Where it
   is missing (accounts of long ago): message id, event, time, recipient and link.
 - ``campaign`` is the first ``category``, else the name of a Marketing Campaign.
+- Events of the account (``account_status_change``) have no ``email``: they are ``other``.
 - ``bounce_class``: type ``bounce`` is hard; ``blocked`` is what the classification says, else
   block.
 """
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pepi_stream.events import Column, Constant
-from pepi_stream.formats.base import JsonFormat, not_all_none, short_uids, truth
+from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids, truth
 from pepi_stream.formats.times import time_ms
 
 _NAMES = {
@@ -65,8 +66,8 @@ class SendgridRecord(
     """One event of the array that SendGrid posts."""
 
     event: str
-    email: str
     timestamp: int | float | str
+    email: str | None = None
     id: str | None = None
     smtp_id: str | None = None
     uid: str | None = None
@@ -98,6 +99,9 @@ class SendgridFormat(JsonFormat[SendgridRecord]):
         """Turn records into columns; an unknown event becomes ``other``, its name the reason."""
         own_names = [r.event for r in records]
         names = {name: _NAMES.get(name, "other") for name in set(own_names)}
+        recipients = [r.email for r in records]
+        if None in recipients and not all(r.email or names[r.event] == "other" for r in records):
+            raise FormatError("field email is missing")
         reasons = [r.reason or r.response or r.status or None for r in records]
         if "other" in names.values() or int in set(map(type, reasons)):
             reasons = [
@@ -108,7 +112,7 @@ class SendgridFormat(JsonFormat[SendgridRecord]):
         columns: dict[str, Column] = {
             "event_name": [names[own] for own in own_names],
             "id": [r.id or r.smtp_id or None for r in records],
-            "recipient": [r.email for r in records],
+            "recipient": recipients,
             "occurred_at": times,
             "campaign": [
                 (c if type(c := r.category) is str else c and c[0])
@@ -143,7 +147,12 @@ def _bounce_class(record: SendgridRecord) -> str | None:
 def _uids(records: Sequence[SendgridRecord], times: Sequence[int]) -> Column:
     return short_uids(
         [
-            r.uid or f"{r.id or r.smtp_id}:{r.event}:{ms}:{r.email}:{r.url or ''}"
+            r.uid
+            or (
+                f"{r.id or r.smtp_id}:{r.event}:{ms}:{r.email}:{r.url or ''}"
+                if r.id or r.smtp_id or r.email
+                else None
+            )
             for r, ms in zip(records, times, strict=True)
         ]
     )

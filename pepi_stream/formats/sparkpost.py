@@ -20,6 +20,7 @@ import msgspec
 
 from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids, truth
+from pepi_stream.formats.readers import NOBODY, reader
 from pepi_stream.formats.times import time_ms
 
 _NAMES = {
@@ -133,7 +134,11 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
             "esp": Constant("sparkpost", len(events)),
             "event_uid": short_uids(
                 [
-                    str(e.uid) if e.uid else f"{id}:{e.type}:{ms}:{recipient}:{e.url or ''}"
+                    str(e.uid)
+                    if e.uid
+                    else f"{id}:{e.type}:{ms}:{recipient}:{e.url or ''}"
+                    if id or recipient
+                    else None
                     for e, id, ms, recipient in zip(events, ids, times, recipients, strict=True)
                 ]
             ),
@@ -150,14 +155,11 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
                 truth(p.is_prefetched) if m is None and p else m
                 for m, p in zip(machine, parsed, strict=True)
             ]
-            not_all_none(columns, "client", [p and _named(p.agent_family) for p in parsed])
-            not_all_none(columns, "os", [p and _named(p.os_family) for p in parsed])
+            readers = [reader(p.agent_family, p.os_family) if p else NOBODY for p in parsed]
+            not_all_none(columns, "client", [r.client for r in readers])
+            not_all_none(columns, "os", [r.os for r in readers])
         not_all_none(columns, "is_machine", machine)
         return columns
-
-
-def _named(family: str | None) -> str | None:
-    return None if family in (None, "", "Unknown", "Other") else family
 
 
 def _why(records: Sequence[SparkpostRecord]) -> str:

@@ -133,6 +133,8 @@ def _one_epoch_ms(value: Any, field: str) -> int:
     if isinstance(value, int):
         return value * 1000
     try:
+        if isinstance(value, str) and ("_" in value or not value.isascii()):
+            raise ValueError  # digits for Python, but no provider's
         # Through float, milliseconds are exact until the year 9999 (2**53 ms is later).
         return int(value) * 1000 if str(value).isdecimal() else round(float(value) * 1000)
     except (ValueError, OverflowError):

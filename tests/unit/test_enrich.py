@@ -92,6 +92,17 @@ def test_made_up_domains_do_not_grow_memory(monkeypatch: pytest.MonkeyPatch) -> 
         assert len(enricher._memo) <= 151
 
 
+def test_what_is_too_long_for_a_domain_is_not_kept() -> None:
+    """50,000 recipients of a megabyte each would be 50 GB otherwise."""
+    enricher = MailboxProvider()
+    recipients = [f"a@{n}{'x' * 100_000}.example" for n in range(20)]
+    assert enricher(batch_of(recipient=recipients))["mailbox_provider"] == ["Other"] * 20
+    assert max(map(len, filter(None, enricher._memo)), default=0) <= 255
+    longest = f"a@{'x' * 247}.example"
+    enricher(batch_of(recipient=[longest]))
+    assert longest[2:] in enricher._memo
+
+
 def test_a_map_of_ones_own() -> None:
     providers = MailboxProvider({"Ours": ["our.example", "we.*"]})
     assert [providers.provider(d) for d in ("our.example", "we.co.uk", "gmail.com")] == [
@@ -118,6 +129,13 @@ def test_a_map_of_ones_own_is_looked_at_before_ours(tmp_path: Path) -> None:
         ('A = ["a.example"]\n"B C" = [1]', 2, "B C must be a list of domains"),
         ('A = [\n  "a.example",\n  "B.example",\n]', 3, "'B.example' is no domain in lower case"),
         ('A = ["a.example"]\nB = ["x@b.example"]', 2, "'x@b.example' is no domain"),
+        ('A = ["a.*"]\nB = ["*.b.example"]', 2, "'*.b.example' fits no domain; * stands only"),
+        ('A = ["a.*"]\nB = ["b.*.example"]', 2, "'b.*.example' fits no domain"),
+        ('A = ["a.*"]\nB = ["*"]', 2, "'*' fits no domain"),
+        ('A = ["a.*"]\nB = [".*"]', 2, "'.*' fits no domain"),
+        ('A = ["a.*"]\nB = ["b..example"]', 2, "'b..example' fits no domain"),
+        (f'A = ["a.*"]\n{"B" * 65} = ["b.*"]', 2, "a provider's name must be of 1 to 64 char"),
+        ('A = ["a.*"]\n"" = ["b.*"]', 2, "a provider's name must be of 1 to 64 characters"),
         (
             'A = ["a.example"]\n\nB = ["a.example"]',
             3,

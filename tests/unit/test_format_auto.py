@@ -103,9 +103,43 @@ def test_a_claim_of_one_format_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
+    "bad",
+    [
+        {"RecordType": "Open", "ReceivedAt": 5, "Client": 5},
+        {"RecordType": "Open", "ReceivedAt": "noon"},
+        [{"RecordType": "Open", "ReceivedAt": 1}, {"RecordType": "Open", "ReceivedAt": "noon"}],
+        {"RecordType": "Open", "ReceivedAt": 1, "TRANSID": 1},
+    ],
+)
+def test_one_bad_payload_does_not_have_the_others_told_by_their_keys(
+    monkeypatch: pytest.MonkeyPatch, bad: Any
+) -> None:
+    """That would cost a claim three times as much, and bad payloads come in every hour."""
+    auto = AutoFormat()
+    good = next(p for p, of in OF.items() if of == "postmark")
+    claim = [*[good] * 50, raw(bad), *[good] * 50]
+    wanted = auto.decode(claim)
+    told: list[bytes] = []
+    candidates = auto._candidates
+
+    def counted(payload: bytes) -> list[str]:
+        told.append(payload)
+        return candidates(payload)
+
+    monkeypatch.setattr(auto, "_candidates", counted)
+    auto._guesses[raw(bad)[:8]] = "postmark"
+    decoded = auto.decode(claim)
+    assert set(told) == {raw(bad)}
+    check_partition(auto, claim, decoded)
+    for position in range(len(claim)):
+        assert rows_of(decoded, position) == rows_of(wanted, position)
+    assert decoded.dead == wanted.dead
+
+
+@pytest.mark.parametrize(
     ("payload", "format", "reason"),
     [
-        ({"sg_event_id": "e", "event": "open"}, "sendgrid", "field email is missing"),
+        ({"sg_event_id": "e", "event": "open", "timestamp": 1}, "sendgrid", "field email is miss"),
         ({"RecordType": "Open"}, "postmark", "field DeliveredAt, BouncedAt"),
         ([{"TRANSID": 1}], "pepipost", "field EVENT is missing"),
         ({"msys": {}}, "sparkpost", "no event: an empty msys"),

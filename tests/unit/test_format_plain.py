@@ -47,6 +47,11 @@ CASES = [
         ]
     ),
     Case(
+        "the first second of all, beside another time",
+        {"event": "e", "ts": 0, "timestamp": 5},
+        [{"event_name": "e", "occurred_at": 0}],
+    ),
+    Case(
         "some events with a time, some without",
         [
             {"event": "a", "ts": 1},

@@ -81,7 +81,7 @@ CASES = [
             "ReceivedAt",
             Client={"Name": "Chrome 35.0.1916.153", "Company": "Google", "Family": "Chrome"},
             OS={"Name": "OS X 10.7 Lion", "Family": "OS X 10", "Company": "Apple"},
-            Platform="WebMail",
+            Platform="WebMail",  # is no device
             UserAgent=CHROME,
             Geo={"IP": "188.2.95.4", "City": "Novi Sad"},
             Tag="welcome",
@@ -91,9 +91,8 @@ CASES = [
             row(
                 "opened",
                 "Open",
-                client="Chrome 35.0.1916.153",
-                os="OS X 10.7 Lion",
-                device="webmail",
+                client="Chrome",
+                os="Mac OS X",
                 user_agent=CHROME,
                 ip="188.2.95.4",
                 campaign="welcome",

@@ -151,6 +151,11 @@ CASES = [
         [row("other", "a1", reason="account_status_change")],
     ),
     Case(
+        "an event of the account, which has no recipient",
+        {"event": "account_status_change", "sg_event_id": "a2", "timestamp": SECOND, "type": "x"},
+        [row("other", "a2", id=..., recipient=..., reason="account_status_change")],
+    ),
+    Case(
         "times as text, with a fraction, and ISO",
         [
             event("open", "t1", timestamp="1513299569"),

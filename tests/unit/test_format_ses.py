@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pepi_stream.formats import load_format
-from pepi_stream.formats.ses import SesFormat
-from tests.decoding import check_partition, origins
-from tests.format_cases import Case, Refused, at, check_cases, check_refused, raw, rows_of
-
-SENT = "2017-08-05T00:40:02.012Z"
-TIME = "2017-08-05T00:41:02.669Z"
-MS = at("2017-08-05T00:41:02.669+00:00")
-UA = "Mozilla/5.0 (iPhone; CPU iPhone OS 10_3_3 like Mac OS X)"
-TOPIC = "arn:aws:sns:us-east-1:123456789012:ses"
-
-
-def event(type_: str, id: str, /, to: Any = ("r@example.com",), **objects: Any) -> dict[str, Any]:
-    """Return a notification; each message has an id of its own."""
-    mail = {
-        "timestamp": SENT,
-        "source": "Sender Name <sender@example.com>",
-        "messageId": id,
-        "destination": list(to),
-        "headersTruncated": False,
-        "headers": [{"name": "From", "value": "sender@example.com"}],
-        "tags": {"ses:configuration-set": ["ConfigSet"], "campaign": ["spring", "more"]},
-    }
-    return {"eventType": type_, "mail": mail | objects.pop("mail", {}), **objects}
-
-
-def sns(message: Any, id: str = "sns-1", **fields: Any) -> dict[str, Any]:
-    text = message if isinstance(message, str) else json.dumps(message)
-    return {
-        "Type": "Notification",
-        "MessageId": id,
-        "TopicArn": TOPIC,
-        "Message": text,
-        "Timestamp": TIME,
-        **fields,
-    }
+from tests.format_cases import Case, Refused, at, check_cases, check_refused
+from tests.ses_notifications import GOOD, MS, SENT, THREE, TIME, TOPIC, UA, bounce, event, sns
 
 
 def row(name: str, type_: str, id: str, **fields: Any) -> dict[str, Any]:
@@ -61,55 +24,6 @@ def row(name: str, type_: str, id: str, **fields: Any) -> dict[str, Any]:
     return {k: v for k, v in ({"event_uid": bare} | found).items() if v is not ...}
 
 
-def bounce(type_: str, sub_type: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "bounceType": type_,
-        "bounceSubType": sub_type,
-        "bouncedRecipients": [{"emailAddress": "r@example.com"}],
-        "timestamp": TIME,
-        "feedbackId": "f",
-    } | fields
-
-
-GOOD = Case(
-    "the sample of an open",
-    b'{"eventType":"Open","mail":{"destination":["recipient@example.com"],"messageId":'
-    b'"7c191be45-e9aedb9a-02f9-4d12-a87d-dd0099a07f8a-000000"},"open":{"ipAddress":"192.0.2.1",'
-    b'"timestamp":"2017-08-09T22:00:19.652Z","userAgent":"Mozilla/5.0 (iPhone; CPU iPhone OS '
-    b'10_3_3 like Mac OS X)"}}',
-    [
-        {
-            "event_name": "opened",
-            "id": "7c191be45-e9aedb9a-02f9-4d12-a87d-dd0099a07f8a-000000",
-            "recipient": "recipient@example.com",
-            "occurred_at": at("2017-08-09T22:00:19.652+00:00"),
-            "ip": "192.0.2.1",
-            "user_agent": UA,
-            "esp": "ses",
-            "event_uid": "7c191be45-e9aedb9a-02f9-4d12-a87d-dd0099a07f8a-000000:Open:1502316019652:"
-            "recipient@example.com",
-        }
-    ],
-)
-THREE = event(
-    "Bounce",
-    "m-3",
-    to=["a@x.com", "b@x.com", "c@x.com", "d@x.com"],
-    bounce=bounce(
-        "Permanent",
-        "General",
-        bouncedRecipients=[
-            {
-                "emailAddress": "a@x.com",
-                "action": "failed",
-                "status": "5.1.1",
-                "diagnosticCode": "smtp; 550 5.1.1 user unknown",
-            },
-            {"emailAddress": "b@x.com", "status": "5.0.0"},
-            {"emailAddress": "c@x.com"},
-        ],
-    ),
-)
 CASES = [
     GOOD,
     Case(
@@ -385,110 +299,3 @@ def confirmation(type_: str) -> dict[str, Any]:
 )
 def test_what_is_refused(refused: Refused) -> None:
     check_refused("ses", refused, GOOD)
-
-
-@pytest.mark.parametrize("name", ["ses", "auto"])
-@pytest.mark.parametrize("wrap", [lambda e: e, sns], ids=["bare", "sns"])
-@pytest.mark.parametrize("in_array", [False, True])
-def test_the_record_of_one_recipient_makes_that_event_alone(
-    name: str, wrap: Any, in_array: bool
-) -> None:
-    """What a dead letter keeps of it can be replayed, and its neighbours do not come again."""
-    payload = raw([wrap(THREE)] if in_array else wrap(THREE))
-    format = load_format(name)
-    rows = rows_of(format.decode([payload]))
-    for n in range(3):
-        one = format.element(payload, n)
-        assert rows_of(format.decode([one])) == [rows[n]]
-        found = json.loads(one)
-        inner = json.loads(found["Message"]) if "Message" in found else found
-        assert inner["bounce"].pop("bouncedRecipients") == [THREE["bounce"]["bouncedRecipients"][n]]
-        rest = json.loads(json.dumps(THREE))
-        del rest["bounce"]["bouncedRecipients"]
-        assert inner == rest  # all else is there
-
-
-@pytest.mark.parametrize(
-    ("type_", "key", "object_"),
-    [
-        ("Delivery", "recipients", {"delivery": {"recipients": ["a", "b"]}}),
-        ("Bounce", "bouncedRecipients", {"bounce": {"bouncedRecipients": 2}}),
-        ("Complaint", "complainedRecipients", {"complaint": {"complainedRecipients": 2}}),
-        ("DeliveryDelay", "delayedRecipients", {"deliveryDelay": {"delayedRecipients": 2}}),
-        ("Open", "destination", {"mail": {"destination": ["a", "b"]}}),
-    ],
-)
-def test_each_list_of_recipients_is_taken_apart(
-    type_: str, key: str, object_: dict[str, dict[str, Any]]
-) -> None:
-    [(name, lists)] = object_.items()
-    if lists[key] == 2:
-        lists[key] = [{"emailAddress": "a"}, {"emailAddress": "b"}]
-    payload = raw(event(type_, "m", to=["x", "y", "z"], **object_))
-    rows = rows_of(SesFormat().decode([payload]))
-    assert [made["recipient"] for made in rows] == ["a", "b"]
-    one = json.loads(SesFormat().element(payload, 1))
-    assert one[name][key] == lists[key][1:]
-    assert rows_of(SesFormat().decode([raw(one)])) == rows[1:]
-
-
-def test_a_bad_recipient_is_dead_alone() -> None:
-    recipients = [{"emailAddress": "a"}, {"emailAddress": 5}, {"emailAddress": "c"}]
-    payload = raw(
-        event("Bounce", "m", bounce=bounce("Permanent", "", bouncedRecipients=recipients))
-    )
-    decoded = SesFormat().decode([raw(GOOD.payload), payload])
-    check_partition(SesFormat(), [raw(GOOD.payload), payload], decoded)
-    assert decoded.origins == [(0, None), (1, 0), (1, 2)]
-    assert list(decoded.columns["recipient"])[1:] == ["a", "c"]
-    [letter] = decoded.dead
-    assert (letter.position, letter.element) == (1, 1)
-    assert letter.reason == "field bounce.bouncedRecipients[0].emailAddress must be str, not int"
-    assert json.loads(letter.payload)["bounce"]["bouncedRecipients"] == [{"emailAddress": 5}]
-
-
-@pytest.mark.parametrize("neighbour", [raw(GOOD.payload), b"bad"])
-def test_recipients_that_would_fill_memory_are_one_dead_letter(neighbour: bytes) -> None:
-    """Taken apart, 2,000 recipients of a message of 20,000 bytes would be 40 MB."""
-    many = [f"user{n}@example.com" for n in range(2000)]
-    payload = raw(event("Send", "m", to=many, send={"x": "y" * 20_000}))
-    decoded = SesFormat().decode([neighbour, payload])
-    assert [(d.position, d.element) for d in decoded.dead if d.position] == [(1, None)]
-    assert decoded.dead[-1].payload == payload
-    assert "too large" in decoded.dead[-1].reason
-
-
-def test_what_is_not_utf8_is_not_taken_apart() -> None:
-    payload = raw(THREE)[:-1] + b',"\xff":1}'
-    for claim in ([payload], [payload, b"bad"]):
-        decoded = SesFormat().decode(claim)
-        assert (decoded.dead[0].element, decoded.dead[0].payload) == (None, payload)
-
-
-addresses = st.lists(st.sampled_from(["a@x", "b@x", "c@x"]), max_size=3)
-notifications = st.builds(
-    lambda to, wrapped: sns(event("Send", "m", to=to)) if wrapped else event("Send", "m", to=to),
-    addresses,
-    st.booleans(),
-)
-
-
-@given(
-    claim=st.lists(st.one_of(notifications, st.lists(notifications, min_size=1)), max_size=5),
-    bad=st.booleans(),
-)
-def test_rows_and_elements_are_the_same_whole_and_one_by_one(claim: list[Any], bad: bool) -> None:
-    """With a bad neighbour, the claim is taken apart; that must not show."""
-    format = SesFormat()
-    payloads = list(map(raw, claim))
-    decoded = format.decode([*payloads, b"bad"] if bad else payloads)
-    for position, (payload, sent) in enumerate(zip(payloads, claim, strict=True)):
-        wanted = rows_of(format.decode([payload]))
-        assert rows_of(decoded, position) == wanted
-        elements = [element for where, element in origins(decoded) if where == position]
-        if elements == [None]:
-            assert not isinstance(sent, list)
-            continue
-        assert elements == list(range(len(wanted)))
-        for element, made in enumerate(wanted):
-            assert rows_of(format.decode([format.element(payload, element)])) == [made]

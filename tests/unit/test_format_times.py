@@ -106,7 +106,10 @@ def test_a_column_is_what_its_values_are_alone(values: list[Any]) -> None:
     assert time_ms(values, "at") == [time_ms([value], "at")[0] for value in values]
 
 
-@pytest.mark.parametrize("value", ["1234-", "12-34-56", "-1", "1e5-", "yes", "", "1.5e999"])
+@pytest.mark.parametrize(
+    "value",
+    ["1234-", "12-34-56", "-1", "1e5-", "yes", "", "1.5e999", "1_000", "\uff11\uff12", "1\u0661.5"],
+)
 def test_what_is_neither_is_refused(value: str) -> None:
     with pytest.raises(FormatError, match=r"^field at is "):
         time_ms([value], "at")

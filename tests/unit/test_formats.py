@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pepi_stream.events import DeadLetter
-from pepi_stream.formats import Decoded, load_format
+from pepi_stream.formats import Decoded, arrays, base, load_format
 from pepi_stream.formats.pepipost import PepipostFormat
 from pepi_stream.formats.plain import PlainFormat
 
@@ -357,14 +357,33 @@ def test_the_elements_of_a_payload_are_split_once(monkeypatch: pytest.MonkeyPatc
     """Else an array of n refused events costs n squared, and holds up the worker for minutes."""
     format = PepipostFormat()
     split: list[bytes] = []
-    decode = format._decode_elements
+    apart = arrays.elements
 
-    def counted(payload: bytes) -> list[Any]:
+    def counted(payload: bytes) -> Any:
         split.append(payload)
-        return decode(payload)
+        return apart(payload)
 
-    monkeypatch.setattr(format, "_decode_elements", counted)
+    monkeypatch.setattr(base, "elements", counted)
     first, second = b'[{"a": 1}, {"a": 2}]', b'[{"b": 1}]'
     elements = [format.element(first, 0), format.element(first, 1), format.element(second, 0)]
     assert elements == [b'{"a": 1}', b'{"a": 2}', b'{"b": 1}']
     assert split == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("format", "record"),
+    [
+        ("pepipost", {"TRANSID": "", "EMAIL": "a@b", "TIMESTAMP": 1, "EVENT": "sent"}),
+        ("sendgrid", {"event": "new", "timestamp": 1}),
+        ("ses", {"eventType": "Send", "mail": {"timestamp": "1"}}),
+        ("mailgun", {"event": "accepted", "timestamp": 1}),
+        ("postmark", {"RecordType": "Open", "ReceivedAt": "2020-01-01T00:00:00Z"}),
+        ("sparkpost", {"msys": {"track_event": {"type": "open", "timestamp": 1}}}),
+    ],
+)
+def test_what_no_id_tells_apart_is_no_repeat(format: str, record: dict[str, Any]) -> None:
+    """With ``dedupe`` on, two events with the same uid would take effect once."""
+    other = json.loads(json.dumps(record))
+    decoded = load_format(format).decode([json.dumps(r).encode() for r in (record, other)])
+    assert decoded.size == 2
+    assert list(decoded.columns["event_uid"]) == [None, None]

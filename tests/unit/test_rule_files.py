@@ -36,6 +36,7 @@ def test_rules_know_their_lines() -> None:
         ("replace = 1", 1, "replace must be true or false"),
         ("\nrules = 1", 2, "rules is not known here; rules begin with [[rule]]"),
         ("[rule]\nname = 'a'", 1, "rules begin with [[rule]], in double brackets"),
+        ("rule = [5]", 1, "a rule must be a table"),
         ("[[rule]]\nname = 'a'\n[[rule]]\nname = 5", 4, "name must be a text"),
         ("[[rule]]\nname = 'a'\nnumbers = ['x']", 3, "numbers must be a number"),
         ("[[rule]]\nname = 'a'\nnumbers = 'x'", 3, "numbers must be a number or list"),
@@ -58,6 +59,15 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     missing.write_bytes(b"# \xff")
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
         load_rule_files("enrich.x", str(missing), "bounce_rules.toml")
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
+    """A mark of Windows' editors before the text is none of it; U+2028 ends no line of TOML."""
+    own = tmp_path / "own.toml"
+    own.write_bytes("\ufeff# \u2028 \x85\r\n[[rule]]\r\nname = 5\r\n".encode())
+    file = load_rule_files("s", str(own), "bounce_rules.toml")[0]
+    with pytest.raises(ConfigError, match=r"own\.toml:3: name must be a text"):
+        list(file.rules(Rule))
 
 
 def test_the_users_file_comes_first_and_may_stand_alone(tmp_path: Path) -> None:

@@ -156,11 +156,11 @@ def test_what_the_format_knows_is_kept(ours: UserAgent) -> None:
         ours,
         user_agent=[agent, agent, None],
         client=["Gmail", None, "Webmail"],
-        device=Constant("mobile", 3),
+        device=Constant("phone", 3),
     )
     assert batch.column("client") == ["Gmail", "Firefox", "Webmail"]
     assert batch.column("os") == ["Windows", "Windows", None]
-    assert list(batch.column("device")) == ["mobile"] * 3
+    assert list(batch.column("device")) == ["phone"] * 3
 
 
 def test_made_up_agents_cost_neither_memory_nor_time(monkeypatch: pytest.MonkeyPatch) -> None:
