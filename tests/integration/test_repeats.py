@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -15,7 +15,7 @@ from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.sink import Sink
 from pepi_stream.sink.transaction import Transaction
 from tests.flow import MakeFlow
-from tests.sinking import Database, database, global_variable, intercept
+from tests.sinking import Database, database, event, global_variable, intercept
 
 LONG = "c" * 256
 
@@ -152,6 +152,42 @@ async def test_workers_that_get_the_same_events_at_once_write_them_once(db: Data
     assert len(ids) == len(set(ids))
     assert len(ids) + sum(repeats) == 4 * 5 * 100
     assert await seen(db) == len(ids)
+
+
+async def test_what_a_bulk_lost_is_no_repeat(database_url: str) -> None:
+    """A proxy in between that mangles the command must not make events vanish as repeats."""
+    async with database(database_url, **ENVIRON) as db:
+        transaction = await db.transaction()
+        execute_bulk = transaction.conn.execute_bulk
+
+        async def lose(sql: str, types: bytes, rows: Sequence[bytes]) -> int:
+            half = [part[: len(part) // 2] for part in rows] if "pepi_seen" in sql else rows
+            return await execute_bulk(sql, types, half)
+
+        transaction.conn.execute_bulk = lose  # type: ignore[method-assign]
+        flush = [db.rendered(say("a 1 x", "b 2 x", "c 3 x", "d 4 x"))]
+        with pytest.raises(TransientError, match="of 4 uids only 2 are in pepi_seen"):
+            await transaction.write(flush)
+        assert (await db.ids(), await seen(db)) == ([], 0)
+        outcome = await transaction.write(flush)
+        assert (outcome.rows, outcome.repeats) == (4, 0)
+
+
+async def test_repeats_are_known_when_the_uid_is_no_column(database_url: str) -> None:
+    """A format leaves out what nobody reads: this is read."""
+    environ = {
+        "PEPI_SINK__DEDUPE": "event_uid",
+        "PEPI_SINK__COLUMNS": '["id", "event_name"]',
+        "PEPI_ENRICH__ENRICHERS": "[]",
+        "PEPI_WINDOWS": "{}",
+    }
+    for format, payload in (
+        ("pepipost", event(1)),
+        ("plain", b'{"event_uid": "a", "event": "sent"}'),
+    ):
+        async with database(database_url, **environ, PEPI_SOURCE__FORMAT=format) as db:
+            outcome = await (await db.transaction()).write([db.rendered([payload, payload])])
+            assert (outcome.rows, outcome.repeats) == (1, 1), format
 
 
 async def test_old_events_are_forgotten_and_only_they(db: Database) -> None:
