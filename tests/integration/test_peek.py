@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -115,13 +116,53 @@ def test_payloads_at_hand(flow: Flow, tmp_path: Path, way: str) -> None:
 def test_what_cannot_be_is_one_line(flow: Flow, tmp_path: Path) -> None:
     for args, said in (
         (["--file", str(tmp_path / "nowhere")], "nowhere: No such file or directory"),
+        (["--file", str(tmp_path)], "Is a directory"),
+        (["--file", ""], "--file : "),  # not the queue
         (["--format", "nope"], "source.format: no format 'nope'; known: "),
     ):
         done = flow.command("peek", *args)
         assert (done.returncode, done.stderr.count("\n")) == (78, 1)
         assert said in done.stderr
+    flow.redis.hset(QUEUE, "a", "b")
+    done = flow.command("peek")
+    assert (done.returncode, done.stderr.count("\n")) == (70, 1)
+    assert f"looking at {QUEUE}" in done.stderr
+    flow.redis.delete(QUEUE)
     empty = flow.command("peek")
     assert (empty.returncode, empty.stdout.split(":")[0]) == (0, "0 payloads of the queue")
+
+
+def test_auto_says_what_it_took_each_for(flow: Flow, tmp_path: Path) -> None:
+    of = {
+        b'{"TRANSID":1,"EMAIL":"a@b.c","TIMESTAMP":1554375863,"EVENT":"sent"}': "pepipost",
+        b'[{"email":"a@b.c","event":"open","timestamp":1,"sg_event_id":"x"}]': "sendgrid",
+        PAYLOADS[0]: "plain",
+        b'{"RecordType":"Open","MessageID":"x"}': "postmark",  # a dead letter: no time
+        b"not json": "auto",
+    }
+    (tmp_path / "mix").write_bytes(b"\n".join(of))
+    found = peeked(flow, "--format", "auto", "--file", str(tmp_path / "mix"))
+    assert [g["format"] for g in found] == list(of.values())
+    assert [g["outcome"] for g in found] == ["row", "row", "row", "dead", "dead"]
+
+
+def test_a_reader_that_leaves_early_is_no_error(flow: Flow, tmp_path: Path) -> None:
+    (tmp_path / "many").write_bytes(PAYLOADS[0] + b"\n" + b"not json\n" * 20_000)
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "faust", "-A", "pepi_stream"),
+            *("peek", "--file", str(tmp_path / "many")),
+        ],
+        env=flow.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"payload 0: a row (plain)\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 128 + signal.SIGPIPE
 
 
 def test_a_users_column_is_shown_as_it_is_kept(
