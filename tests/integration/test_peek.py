@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,18 @@ def peeked(flow: Flow, *args: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def both(flow: Flow, found: list[dict[str, Any]], *, but: Sequence[str] = ()) -> list[list[Any]]:
+    """Return the rows as shown, and as MySQL has them."""
+    shown = [glimpse["row"] for glimpse in found if glimpse["outcome"] == "row"]
+    columns = [name for name in shown[0] if name not in but]
+    names = ", ".join(f"CAST(`{c}` AS CHAR)" for c in columns)
+    rows = flow.sql(f"SELECT {names} FROM pepi_event ORDER BY seq")
+    return [
+        [tuple(None if r[c] is None else str(r[c]) for c in columns) for r in shown],
+        [tuple(row) for row in rows],
+    ]
+
+
 def test_it_shows_what_a_worker_then_does_and_takes_nothing(flow: Flow) -> None:
     flow.push(PAYLOADS)
     found = peeked(flow)
@@ -45,16 +59,9 @@ def test_it_shows_what_a_worker_then_does_and_takes_nothing(flow: Flow) -> None:
     flow.migrate()
     flow.worker().wait_claiming()
     flow.wait_drained()
-    columns = list(found[0]["row"])
-    columns.remove("received_at")
-    names = ", ".join(f"CAST(`{c}` AS CHAR)" for c in columns)
-    rows = flow.sql(f"SELECT {names} FROM pepi_event ORDER BY seq")
-    shown = [
-        tuple(None if g["row"][c] is None else str(g["row"][c]) for c in columns)
-        for g in found
-        if g["outcome"] == "row"
-    ]
-    assert [tuple(row) for row in rows] == shown
+    # A worker claims them later.
+    shown, kept = both(flow, found, but=["received_at"])
+    assert shown == kept
     reasons = [reason for (reason,) in flow.sql("SELECT reason FROM pepi_dead_letter ORDER BY seq")]
     assert reasons == [g["reason"] for g in found if g["outcome"] == "dead"]
     for name, by in (("minute", "event_name, mailbox_provider"), ("hour", "event_name, campaign")):
@@ -73,11 +80,18 @@ def test_it_shows_what_a_worker_then_does_and_takes_nothing(flow: Flow) -> None:
 
 def test_the_sql_is_what_it_says(flow: Flow) -> None:
     flow.migrate()
-    flow.push(PAYLOADS)
-    for glimpse in peeked(flow):
+    flow.push([*PAYLOADS, b'{"event": "sent", "id": "%s timeless"}'])
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    found = peeked(flow)
+    for glimpse in found:
         if glimpse["outcome"] == "row":
-            flow.sql(glimpse["sql"].replace("%", "%%"))
-    assert flow.rows() == 3
+            flow.sql(glimpse["sql"])
+    shown, kept = both(flow, found)
+    assert shown == kept
+    assert len(shown) == 4
+    timeless = found[-1]["row"]
+    assert timeless["occurred_at"] == timeless["received_at"]
+    assert before <= datetime.fromisoformat(timeless["received_at"] + "Z") <= datetime.now(UTC)
 
 
 def test_a_person_sees_rows_windows_and_reasons_and_no_control_characters(flow: Flow) -> None:

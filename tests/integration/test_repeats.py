@@ -13,9 +13,10 @@ from pepi_stream.errors import TransientError
 from pepi_stream.events import Event
 from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.sink import Sink
+from pepi_stream.sink.repeats import uid_hash
 from pepi_stream.sink.transaction import Transaction
 from tests.flow import MakeFlow
-from tests.sinking import Database, database, event, global_variable, intercept
+from tests.sinking import Database, Statements, database, event, global_variable, intercept
 
 LONG = "c" * 256
 
@@ -79,6 +80,19 @@ async def test_a_claim_of_repeats_alone_is_acked(db: Database) -> None:
     outcome = await transaction.write([db.rendered(say("b 3 x", "a 4 x"))])
     assert (outcome.rows, outcome.repeats, len(outcome.committed)) == (0, 2, 1)
     assert await db.ids() == ["1", "2"]
+
+
+async def test_uids_are_entered_in_order_whatever_the_order_of_the_events(db: Database) -> None:
+    """So that two transactions with the same events wait for each other, and do not deadlock."""
+    transaction = await transaction_of(db)
+    statements = Statements(transaction.conn)
+    payloads = say(*(f"u{n} {n} x" for n in range(100)))
+    await transaction.write([db.rendered(payloads)])
+    [entered] = statements.starting("INSERT IGNORE INTO `pepi_seen`")
+    uids = [uid for n in range(100) if (uid := uid_hash(f"u{n}"))]
+    written = uids if transaction.conn.bulk else [uid.hex().encode() for uid in uids]
+    places = [entered.index(uid) for uid in sorted(written)]
+    assert places == sorted(places)
 
 
 async def test_a_flush_that_is_rolled_back_has_seen_nothing(db: Database) -> None:
@@ -194,6 +208,7 @@ async def test_old_events_are_forgotten_and_only_they(db: Database) -> None:
     transaction = await transaction_of(db)
     await transaction.write([db.rendered(say(*(f"u{n} {n} x" for n in range(2500))))])
     hours = db.settings.sink.dedupe_hours
+    await db.query(f"UPDATE pepi_seen SET seen_at = NOW() - INTERVAL {hours * 60 - 1} MINUTE")
     await db.query(
         f"UPDATE pepi_seen SET seen_at = NOW() - INTERVAL {hours * 60 + 1} MINUTE "
         "ORDER BY uid LIMIT 2400"
