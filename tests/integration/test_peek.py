@@ -185,12 +185,18 @@ def test_a_users_column_is_shown_as_it_is_kept(
     columns = [
         "event_name",
         {"name": "raw", "value": f"{__name__}:raw", "type": "BLOB"},
+        {"name": "at", "value": f"{__name__}:at", "type": "DATETIME(6)"},
         {"name": "kind", "value": f"{__name__}:kind", "type": "VARCHAR(20)"},
     ]
     flow = make_flow(redis_url, database_url, PEPI_SINK__COLUMNS=json.dumps(columns))
     flow.push([PAYLOADS[0], PAYLOADS[3]])
     assert [g["row"] or g["reason"] for g in peeked(flow)] == [
-        {"event_name": "sent", "raw": "00ff", "kind": "sent"},
+        {
+            "event_name": "sent",
+            "raw": "00ff",
+            "at": "2024-01-02 03:04:05.000000",
+            "kind": "sent",
+        },
         "TypeError: a column value of type object cannot be written to MySQL",
     ]
 
@@ -198,6 +204,11 @@ def test_a_users_column_is_shown_as_it_is_kept(
 def raw(batch: Any) -> list[bytes]:
     """A user's column of bytes."""
     return [b"\x00\xff"] * len(batch)
+
+
+def at(batch: Any) -> list[datetime]:
+    """A user's column of times, an hour east of UTC."""
+    return [datetime.fromisoformat("2024-01-02T04:04:05+01:00")] * len(batch)
 
 
 def kind(batch: Any) -> list[Any]:
