@@ -49,9 +49,9 @@ def uid_hash(uid: object, esp: object = None) -> bytes | None:
     """
     if uid is None or uid == "":
         return None
-    own = "" if esp is None else str(esp)
-    text = f"{len(own)}:{own}{uid}"
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(
+        f"{esp}\0{uid}".encode("utf-8", "surrogatepass"), digest_size=16
+    ).digest()
 
 
 def find_repeats(
