@@ -143,10 +143,20 @@ async def test_writing_again_after_a_failure_keeps_one_letter_a_repeat(db: Datab
     assert len(await db.dead()) == 2
 
 
-async def test_workers_that_get_the_same_events_at_once_write_them_once(db: Database) -> None:
+async def test_workers_with_the_same_events_at_once_write_them_once_though_some_fail(
+    db: Database,
+) -> None:
     random = Random(1)
     numbers = list(range(200))
     transactions = [await transaction_of(db) for _ in range(4)]
+
+    async def fail(sql: bytes) -> None:
+        """Roll back what another transaction waits for."""
+        if sql.startswith(b"COMMIT") and random.random() < 0.3:
+            raise TransientError("planted")
+
+    for transaction in transactions:
+        intercept(transaction.conn, fail)
 
     async def work(transaction: Transaction) -> int:
         repeats = 0
@@ -157,7 +167,7 @@ async def test_workers_that_get_the_same_events_at_once_write_them_once(db: Data
                 try:
                     repeats += (await transaction.write(flush)).repeats
                     break
-                except TransientError:  # a deadlock
+                except TransientError:  # planted, or a deadlock
                     await asyncio.sleep(0)
         return repeats
 
