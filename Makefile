@@ -34,7 +34,7 @@ bench: setup ## race the article's Perl and Go on the same events (QUICK=1 for a
 
 chaos: setup ## break everything at random for SECONDS=n (60), then account for every event
 	@env SECONDS='$(SECONDS)' SEED='$(SEED)' WORKERS='$(WORKERS)' FAULTS='$(FAULTS)' \
-	  EVERY='$(EVERY)' RATE='$(RATE)' $(PY) -m tests.chaos
+	  EVERY='$(EVERY)' RATE='$(RATE)' DEDUPE='$(DEDUPE)' $(PY) -m tests.chaos
 
 fuzz: $(STAMP) ## hostile claims for every format, for SECONDS=n (600), from SEED=n (printed)
 	$(PY) -m tests.fuzzing $(or $(SECONDS),600) $(SEED)

@@ -30,3 +30,23 @@ def load_attr(name: str, setting: str) -> Any:
         return getattr(module, attr)
     except AttributeError:
         raise ConfigError(f"{setting}: module {module_name!r} has no {attr!r}") from None
+
+
+def make(cls: Any, name: str, setting: str) -> Any:
+    """Return an instance of a class that :func:`load_attr` found, made without arguments.
+
+    Args:
+        cls: the class.
+        name: as of :func:`load_attr`.
+        setting: as of :func:`load_attr`.
+
+    Raises:
+        ConfigError: it raises.
+    """
+    try:
+        return cls()
+    except Exception as exc:
+        raise ConfigError(
+            f"{setting}: {name} could not be made ({type(exc).__name__}: {exc}); it is called "
+            "without arguments, once, when the worker starts"
+        ) from exc

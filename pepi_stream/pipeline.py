@@ -173,6 +173,8 @@ def _wanted(settings: Settings) -> frozenset[str] | None:
     # A format of one's own may be made of a built-in one, and read what that gives.
     if settings.enrich.enrichers or any(":" in name for name in (settings.source.format, *read)):
         return None
+    if settings.sink.dedupe != "off":
+        read |= {"event_uid", "esp"}
     return frozenset(read.union(*(window.by for window in settings.windows.values())))
 
 

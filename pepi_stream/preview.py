@@ -21,7 +21,7 @@ class Glimpse(NamedTuple):
     Attributes:
         position: index of its payload.
         element: index in the payload's array; None when it is the whole payload.
-        format: name of the format that read it.
+        format: name of the format that read it; what `auto` took it for.
         row: column -> value, as MySQL would keep it; None for a dead letter.
         sql: the INSERT that makes the row; '' for a dead letter.
         windows: window name -> (start in seconds since 1970 UTC, dimensions' values) that it
@@ -43,7 +43,8 @@ class Glimpse(NamedTuple):
 class Preview:
     """Looks at payloads as a worker with these settings would.
 
-    What only MySQL can tell (a value too long for its column, a duplicate key) is not known here.
+    What only MySQL can tell (a value too long for its column, a duplicate key, with `sink.dedupe` a
+    repeat) is not known here.
 
     Args:
         settings: all of them.
@@ -61,10 +62,10 @@ class Preview:
             new_claim_id(self._now_ms), list(payloads), delivery=1, received_at=self._now_ms
         )
         rendered = self._sink.render(self._pipeline.count(self._pipeline.enrich(claim)))
-        batch = rendered.batch
+        batch, name = rendered.batch, rendered.batch.format
         found = [self._row(batch, index, sql) for index, sql in enumerate(rendered.rows())]
         found += [
-            Glimpse(d.position, d.element, batch.format, None, "", {}, d.payload, d.reason)
+            Glimpse(d.position, d.element, d.format or name, None, "", {}, d.payload, d.reason)
             for d in batch.dead
         ]
         found.sort(key=lambda glimpse: (glimpse.position, glimpse.element or 0))
@@ -83,7 +84,7 @@ class Preview:
         return Glimpse(
             position,
             element,
-            batch.format,
+            self._pipeline.format.taken_for(batch.claim.payloads[position]) or batch.format,
             {spec.name: _shown(spec, alone) for spec in specs},
             f"{head}({values})",
             windows,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 from typing import Any, ClassVar, NoReturn
 
 import click
@@ -31,5 +34,9 @@ class PepiCommand(AppCommand):
             click.echo(f"{type(self).__name__}: {exc}", err=True)
             code = exc.exit_code
         except KeyboardInterrupt:
-            code = 130
+            code = 128 + signal.SIGINT
+        except BrokenPipeError:  # whoever read this has gone, as `head` does
+            # What is still to be flushed goes nowhere: the interpreter would complain at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 128 + signal.SIGPIPE
         raise SystemExit(code or 0)

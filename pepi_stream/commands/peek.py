@@ -34,8 +34,9 @@ _OPTIONS: list[Any] = [
 class peek(PepiCommand):
     """Show what would become of the next payloads: each row and its SQL, or why there is none.
 
-    A dry run: nothing leaves the queue, and MySQL is not asked. With --file, of all the payloads
-    in a file (or on standard input) instead.
+    A dry run: nothing leaves the queue, and MySQL is not asked: what only it can tell (a value too
+    long, a repeat) is not known. With --file, of all the payloads in a file (or on standard input)
+    instead.
     """
 
     options = _OPTIONS
@@ -52,8 +53,13 @@ class peek(PepiCommand):
         # A claim that fails as a whole is no news here: its records follow one by one.
         logging.getLogger("pepi_stream").setLevel(logging.CRITICAL)
         rows = dead = payloads = 0
-        claims = _claims(_lines(path), settings.source.claim_max) if path else None
-        for claim in claims if claims is not None else [await self._head(count)]:
+        claims: Iterable[list[bytes]]
+        if path is None:
+            claims, where = [await self._head(count)], "the queue"
+        else:
+            claims = _claims(_lines(path), settings.source.claim_max)
+            where = path if path != _STDIN else "standard input"
+        for claim in claims:
             for glimpse in preview.glimpses(claim):
                 if glimpse.row is None:
                     dead += 1
@@ -63,7 +69,6 @@ class peek(PepiCommand):
                 click.echo(_json(numbered) if as_json else _text(numbered))
             payloads += len(claim)
         if not as_json:
-            where = path if path and path != _STDIN else "standard input" if path else "the queue"
             click.echo(
                 f"{payloads} payloads of {where}: {rows} rows, {dead} dead letters; "
                 "nothing was taken or written"

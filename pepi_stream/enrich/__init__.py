@@ -12,7 +12,7 @@ from typing import Final
 
 from pepi_stream.enrich.enrichment import Enricher, Enrichment
 from pepi_stream.errors import ConfigError
-from pepi_stream.extension import load_attr
+from pepi_stream.extension import load_attr, make
 from pepi_stream.settings import EnrichSettings
 
 __all__ = ["ENRICHERS", "Enricher", "Enrichment", "load_enricher", "load_enrichers"]
@@ -89,7 +89,7 @@ def load_enricher(name: str, settings: EnrichSettings) -> Enricher:
         return ENRICHERS[name](settings)
     found = load_attr(name, "enrich.enrichers")
     if isinstance(found, type):
-        found = found()
+        found = make(found, name, "enrich.enrichers")
     if not callable(found):
         raise ConfigError(f"enrich.enrichers: {name} cannot be called with a batch")
     enricher: Enricher = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pepi_stream.errors import ConfigError
-from pepi_stream.extension import load_attr
+from pepi_stream.extension import load_attr, make
 from pepi_stream.formats.auto import AutoFormat
 from pepi_stream.formats.base import Format, FunctionFormat
 from pepi_stream.formats.mailgun import MailgunFormat
@@ -44,7 +44,7 @@ def load_format(name: str) -> Format:
             ) from None
     found = load_attr(name, "source.format")
     if isinstance(found, type) and issubclass(found, Format):
-        found = found()
+        found = make(found, name, "source.format")
     if isinstance(found, Format):
         return found
     if callable(found):

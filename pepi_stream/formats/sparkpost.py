@@ -5,7 +5,8 @@ their types and fields; ``user_agent_parsed``), support.sparkpost.com "Bounce Cl
 Codes", and batches that users published. A payload is an array of ``{"msys": {class: event}}``,
 or one of them. The class is not looked at, so that one that SparkPost adds is read too.
 
-- ``event_uid`` is ``event_id``; where it is missing: message id, type, time, recipient and link.
+- ``event_uid`` is ``event_id``; where it is missing: message id, type, time, recipient and link, if
+  there is any such id or recipient.
 - ``campaign`` is ``campaign_id``. ``client`` and ``os`` are SparkPost's reading of the user agent.
 - ``bounce_class`` is the category of the code; 1 (undetermined) is no verdict.
 - ``is_machine`` is ``is_prefetched``, of the event or of ``user_agent_parsed``.

@@ -131,7 +131,11 @@ def mailgun(event: SimulatedEvent) -> bytes:
         data |= {
             "severity": "permanent",
             "reason": "bounce",
-            "delivery-status": {"code": 550, "message": event.bounce_reason},
+            "delivery-status": {
+                "code": int(event.bounce_reason[:3]),
+                "message": event.bounce_reason,
+                "bounce-type": "hard" if _hard(event) else "soft",
+            },
         }
     if name == "dropped":
         data["reject"] = {"reason": event.response or "Sandbox"}

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from pepi_stream.errors import TransientError
 from pepi_stream.events import Batch
 from pepi_stream.sink.bulk import BulkConnection, NoBulkError
 from pepi_stream.sink.connection import execute, execute_bulk, fetch
@@ -39,14 +40,18 @@ class Repeat(NamedTuple):
     uid: bytes
 
 
-def uid_hash(uid: object) -> bytes | None:
+def uid_hash(uid: object, esp: object = None) -> bytes | None:
     """Return 16 bytes that stand for an event_uid; None for an event without one.
 
-    By the bytes of its text: no collation takes two uids for one.
+    By the bytes of its text: no collation takes two uids for one. Of its provider, because a
+    provider's keys are its own: two may have the same. Empty text is no uid, or all the events of a
+    producer that leaves the field empty would be repeats of the first.
     """
-    if uid is None:
+    if uid is None or uid == "":
         return None
-    return hashlib.blake2b(str(uid).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(
+        f"{esp}\0{uid}".encode("utf-8", "surrogatepass"), digest_size=16
+    ).digest()
 
 
 def find_repeats(
@@ -73,7 +78,7 @@ def find_repeats(
 
 def uid_hashes(batch: Batch) -> list[bytes | None]:
     """Return the hashes of a batch's events."""
-    return list(map(uid_hash, batch.column("event_uid")))
+    return list(map(uid_hash, batch.column("event_uid"), batch.column("esp")))
 
 
 async def enter(conn: BulkConnection, uids: Iterable[bytes], claim: bytes) -> frozenset[bytes]:
@@ -83,18 +88,26 @@ async def enter(conn: BulkConnection, uids: Iterable[bytes], claim: bytes) -> fr
         conn: in a transaction.
         uids: hashes, each once.
         claim: key of a claim that no other transaction enters uids for.
+
+    Raises:
+        TransientError: the server took some uids for neither new nor known.
     """
     # In order, so that no two transactions wait for each other.
     ordered = sorted(uids)
     known: set[bytes] = set()
     for chunk in _chunks(ordered):
-        if await _insert(conn, chunk, claim) < len(chunk):
-            own = await fetch(
-                conn,
-                f"SELECT `uid` FROM `{SEEN}` WHERE `uid` IN ({_list(chunk)}) "
-                f"AND `claim_id` = X'{claim.hex()}'",
+        if await _insert(conn, chunk, claim) == len(chunk):
+            continue
+        there = await fetch(
+            conn, f"SELECT `uid`, `claim_id` FROM `{SEEN}` WHERE `uid` IN ({_list(chunk)})"
+        )
+        if len(there) < len(chunk):  # what is not there is no repeat: it must not be left out
+            conn.bulk = False
+            raise TransientError(
+                f"of {len(chunk)} uids only {len(there)} are in {SEEN}; they go as text now "
+                "(sink.bulk = false does so from the start)"
             )
-            known |= set(chunk).difference(uid for (uid,) in own)
+        known.update(uid for uid, owner in there if owner != claim)
     return frozenset(known)
 
 

@@ -159,7 +159,7 @@ class Transaction:
         fresh: Sequence[Rendered],
         refused: dict[int, str],
         repeats: Sequence[Repeat],
-        batches: list[Batch],
+        batches: Sequence[Batch],
     ) -> list[Repeat]:
         """Forget refused events, which took no effect; return the repeats of others.
 
@@ -174,13 +174,10 @@ class Transaction:
                 rest.append(repeat)
                 continue
             reason = f"repeat of an event that was refused: {forgotten[repeat.uid]}"
-            # Another batch: this flush may have to be written again.
-            batch = batches[repeat.batch]
-            batch = self._pipeline.count(batch.keep(range(len(batch))))
-            batch.dead.append(
+            # It was made anew without its repeats, for this try alone.
+            batches[repeat.batch].dead.append(
                 self._pipeline.dead_letter(whole[repeat.batch].batch, repeat.event, reason)
             )
-            batches[repeat.batch] = batch
         return rest
 
     async def _enter_ledger(

@@ -1,7 +1,8 @@
 """`make chaos`: break everything at random, then account for every event.
 
 Environment: SECONDS of faults (60), SEED (1), WORKERS (4), FAULTS (names, separated by commas;
-default all), EVERY (mean seconds between two faults, 2), RATE (events a second at the most).
+default all), EVERY (mean seconds between two faults, 2), RATE (events a second at the most),
+DEDUPE=1 (the producer pushes some events again, and `sink.dedupe` is on).
 The last line on stdout is one JSON object; the exit status is 0 only when every promise holds.
 """
 
@@ -44,6 +45,7 @@ def _plan() -> Plan:
         names=names,
         every=float(env.get("EVERY") or 2),
         per_second=float(env.get("RATE") or 20_000),
+        dedupe=env.get("DEDUPE", "") not in ("", "0"),
     )
 
 

@@ -142,12 +142,14 @@ class Cluster:
         directory: where everything is kept; the caller has emptied it.
         workers: how many.
         seed: of every draw.
+        dedupe: the producer repeats itself, and the workers leave that out.
     """
 
-    def __init__(self, directory: Path, *, workers: int, seed: int) -> None:
+    def __init__(self, directory: Path, *, workers: int, seed: int, dedupe: bool = False) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory.absolute()
         self.random = Random(seed)
+        self._repeats = Random(seed) if dedupe else None
         # What Redis itself loses under everysec would not be ours, and the books are exact.
         self.redis_server = RedisServer(self.directory / "redis", appendfsync="always")
         # A small log, so that the table of the events is the largest file soon: see `full_disk`.
@@ -182,7 +184,7 @@ class Cluster:
             await self.in_thread(self.mariadb.start)
             self.settings = load_settings(self._env())
             self.redis = client_of(self.redis_server.url, PEPI_REDIS__TIMEOUT_SECONDS="10")
-            self.producer = Producer(self.redis)
+            self.producer = Producer(self.redis, repeats=self._repeats)
             await self._start_workers()
             watch = asyncio.ensure_future(self._watch_memory())
             try:
@@ -233,6 +235,7 @@ class Cluster:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PEPI_")}
         return inherited | {
             **SETTINGS,
+            "PEPI_SINK__DEDUPE": "event_uid" if self._repeats else "off",
             "REDIS_URL": self.redis_server.url,
             "DATABASE_URL": self.mariadb.url,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),

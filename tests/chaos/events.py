@@ -42,6 +42,11 @@ def number_of(payload: bytes) -> int:
     return int(found[1])
 
 
+def numbers_of(payload: bytes) -> list[int]:
+    """Return the numbers of the events that a payload holds."""
+    return list(map(int, _NUMBER.findall(payload)))
+
+
 def payloads(first: int) -> list[bytes]:
     """Return the payloads of the events ``first`` to ``first + CHUNK - 1``."""
     events = [_event(number) for number in range(first, first + CHUNK)]

@@ -1,10 +1,15 @@
-"""Pushes events, each exactly once though Redis comes and goes, and knows what it pushed."""
+"""Pushes events, each exactly once though Redis comes and goes, and knows what it pushed.
+
+Or some of them again, on purpose: what `sink.dedupe` is for.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 from redis.asyncio import Redis
@@ -20,6 +25,8 @@ MARK = "chaos:mark"
 _HIGH_WATER = 150_000  # payloads in the queue above which the producer waits
 _LOW_WATER = 50_000
 _PATIENCE_SECONDS = 60.0
+_REPEATS = 100  # payloads that come again beside a chunk of new events
+_RECENT = 8  # chunks that other workers may hold just now
 
 #: Adds commands to a transaction.
 Commands = Callable[[Any], object]
@@ -34,19 +41,27 @@ class Producer:
 
     Args:
         redis: a client without retries of its own.
+        repeats: draws payloads to push again beside new ones; None for no repeats.
+
+    Attributes:
+        pushed: the first number of each chunk that is certainly in Redis.
+        payloads: how many payloads that were, with those that came again.
+        repeats: event -> how often it came again.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, repeats: Random | None = None) -> None:
         self._redis = redis
+        self._random = repeats
         self._lock = asyncio.Lock()
         self._number = 0
         self._next = 0
-        self.pushed: list[int] = []  # the first number of each chunk that is certainly in Redis
+        self.pushed: list[int] = []
         self.payloads = 0
+        self.repeats: Counter[int] = Counter()
 
     @property
     def events(self) -> int:
-        """How many events were pushed."""
+        """How many events were pushed, repeats apart."""
         return len(self.pushed) * events.CHUNK
 
     async def run(self, stop: asyncio.Event, *, per_second: float) -> None:
@@ -93,10 +108,23 @@ class Producer:
         async with self._lock:
             first = self._next
             self._next += events.CHUNK
-            payloads = events.payloads(first)
+            again = self._again(first)
+            payloads = [*events.payloads(first), *again]
+            if self._random:
+                self._random.shuffle(payloads)
             yield payloads
             self.pushed.append(first)
             self.payloads += len(payloads)
+            self.repeats.update(n for payload in again for n in events.numbers_of(payload))
+
+    def _again(self, first: int) -> list[bytes]:
+        """Return payloads of this chunk, of one just pushed, or of any; all of its bad ones."""
+        if not self._random:
+            return []
+        chunks = self._random.choice([[first], self.pushed[-_RECENT:], self.pushed]) or [first]
+        chunk = events.payloads(self._random.choice(chunks))
+        bad = [p for p in chunk if any(map(events.is_dead, events.numbers_of(p)))]
+        return [*bad, *self._random.choices(chunk, k=_REPEATS)]
 
     async def _once(self, commands: Commands) -> list[Any]:
         """Run a transaction exactly once; return its results, or nothing if they were lost."""

@@ -38,6 +38,7 @@ class Plan(NamedTuple):
         names: of the faults.
         every: mean seconds between two faults.
         per_second: events pushed, at most; the producer waits while the queue is long.
+        dedupe: the producer pushes some events again, which must take no effect.
     """
 
     seconds: float
@@ -46,6 +47,7 @@ class Plan(NamedTuple):
     names: Sequence[str] = tuple(FAULTS)
     every: float = 2.0
     per_second: float = 20_000.0
+    dedupe: bool = False
 
 
 class Run:
@@ -58,7 +60,7 @@ class Run:
 
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.plan = plan
-        self.cluster = Cluster(directory, workers=plan.workers, seed=plan.seed)
+        self.cluster = Cluster(directory, workers=plan.workers, seed=plan.seed, dedupe=plan.dedupe)
         self.faults: Counter[str] = Counter()
         self.missed: list[str] = []
         self._began = 0.0
@@ -158,6 +160,7 @@ class Run:
             cluster.redis_server.url,
             cluster.settings,
             cluster.producer.pushed,
+            repeats=cluster.producer.repeats,
             payloads=cluster.producer.payloads,
             max_rss_mb=cluster.max_rss_mb,
         )

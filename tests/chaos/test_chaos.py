@@ -43,25 +43,29 @@ async def test_every_kind_of_fault_and_every_event_is_accounted_for(tmp_path: Pa
 class Books:
     """A drained flow, to be falsified."""
 
-    def __init__(self, flow: Flow, pushed: list[int], payloads: int) -> None:
-        self.flow, self._pushed, self._payloads = flow, pushed, payloads
+    def __init__(self, flow: Flow, producer: Producer) -> None:
+        self.flow, self.producer = flow, producer
 
     def judge(self, max_rss_mb: float = 1.0) -> Verdict:
         return judge(
             self.flow.env["REDIS_URL"],
             self.flow.settings,
-            self._pushed,
-            payloads=self._payloads,
+            self.producer.pushed,
+            repeats=self.producer.repeats,
+            payloads=self.producer.payloads,
             max_rss_mb=max_rss_mb,
         )
 
 
 @pytest.fixture
 async def books(make_flow: MakeFlow, redis_url: str, database_url: str) -> Books:
-    flow = make_flow(redis_url, database_url, PEPI_SOURCE__FORMAT="pepipost")
+    return await drained(make_flow(redis_url, database_url, PEPI_SOURCE__FORMAT="pepipost"))
+
+
+async def drained(flow: Flow, repeats: Random | None = None) -> Books:
     await asyncio.to_thread(flow.migrate)
-    redis = client_of(redis_url)
-    producer = Producer(redis)
+    redis = client_of(flow.env["REDIS_URL"])
+    producer = Producer(redis, repeats=repeats)
     for _ in range(events.BLOCK // events.CHUNK):
         await producer.push_chunk()
     await redis.delete("chaos:mark")
@@ -69,7 +73,7 @@ async def books(make_flow: MakeFlow, redis_url: str, database_url: str) -> Books
     worker = flow.worker()
     await asyncio.to_thread(flow.wait_drained)
     assert await asyncio.to_thread(worker.stop) == 0
-    return Books(flow, producer.pushed, producer.payloads)
+    return Books(flow, producer)
 
 
 def _sql(statement: str) -> Callable[[Flow], object]:
@@ -116,6 +120,27 @@ async def test_the_verdict_sees(
     assert verdict.wrong != []
     names = ("lost", "duplicated", "misplaced", "window_mismatch", "stray_keys")
     assert {name: n for name in names if (n := getattr(verdict, name))} == found
+
+
+async def test_repeats_take_no_effect_and_the_verdict_would_see_it(
+    make_flow: MakeFlow, redis_url: str, database_url: str
+) -> None:
+    """What `make chaos DEDUPE=1` does, without the chaos."""
+    settings = {"PEPI_SOURCE__FORMAT": "pepipost", "PEPI_SINK__DEDUPE": "event_uid"}
+    books = await drained(make_flow(redis_url, database_url, **settings), Random(5))
+    repeats = books.producer.repeats
+    again = {number: times for number, times in repeats.items() if events.is_dead(number)}
+    bad = sum(again.values())
+    assert len(again) == 3
+    verdict = books.judge()
+    assert verdict.wrong == []
+    assert verdict.repeats == sum(repeats.values()) > 500
+    assert (verdict.rows, verdict.dead) == (events.BLOCK - 3, 3 + bad)
+    books.flow.sql("DELETE FROM pepi_seen LIMIT 1")
+    [wrong] = books.judge().wrong
+    assert "pepi_seen knows 4996 events, and there are 4997 rows" in wrong
+    books.flow.sql("DELETE FROM pepi_dead_letter LIMIT 1")
+    assert books.judge().lost == 1
 
 
 async def test_the_verdict_sees_a_worker_that_grew(books: Books) -> None:

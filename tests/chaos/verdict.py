@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ import redis
 
 from pepi_stream.local.books import connect, differing, find, select
 from pepi_stream.settings import Settings
+from pepi_stream.sink.schema import SEEN
 from tests.chaos import events
 from tests.chaos.producer import MARK
 
@@ -28,11 +29,13 @@ class Verdict:
     """The books of a run.
 
     Attributes:
-        pushed: events pushed.
+        pushed: events pushed, repeats apart.
+        repeats: times that one of them was pushed again.
         rows: event rows.
         dead: dead letters.
         lost: events that are neither a row nor a dead letter.
-        duplicated: rows and dead letters beyond the first of an event.
+        duplicated: rows and dead letters beyond the first of an event (of each push of it, when it
+            is a bad one: what has taken no effect has no repeats).
         misplaced: good events among the dead letters, bad ones among the rows, rows whose values
             were changed on the way, and rows of events that nobody pushed.
         window_mismatch: groups of a window that do not count their rows.
@@ -43,6 +46,7 @@ class Verdict:
     """
 
     pushed: int = 0
+    repeats: int = 0
     rows: int = 0
     dead: int = 0
     lost: int = 0
@@ -61,6 +65,7 @@ class Verdict:
                 "seconds": round(seconds),
                 "faults": dict(sorted(faults.items())),
                 "pushed": self.pushed,
+                "repeats": self.repeats,
                 "rows": self.rows,
                 "dead": self.dead,
                 "lost": self.lost,
@@ -76,7 +81,13 @@ class Verdict:
 
 
 def judge(
-    redis_url: str, settings: Settings, pushed: Iterable[int], *, payloads: int, max_rss_mb: float
+    redis_url: str,
+    settings: Settings,
+    pushed: Iterable[int],
+    *,
+    payloads: int,
+    max_rss_mb: float,
+    repeats: Mapping[int, int] | None = None,
 ) -> Verdict:
     """Compare the sets.
 
@@ -84,10 +95,12 @@ def judge(
         redis_url: of the server itself.
         settings: of the workers, with ``database.url`` of the server itself.
         pushed: first numbers of the chunks that were pushed.
-        payloads: how many payloads those were.
+        payloads: how many payloads those, and the repeats, were.
         max_rss_mb: the most that any worker took, in MiB.
+        repeats: event -> how often it was pushed again, with `sink.dedupe` on.
     """
-    verdict = Verdict(max_rss_mb=max_rss_mb)
+    repeats = repeats or {}
+    verdict = Verdict(repeats=sum(repeats.values()), max_rss_mb=max_rss_mb)
     wrong = verdict.wrong
     with closing(redis.Redis.from_url(redis_url)) as client, closing(connect(settings)) as mysql:
         client.delete(MARK)
@@ -102,11 +115,16 @@ def judge(
         verdict.pushed, verdict.rows, verdict.dead = len(expected), found.rows, found.dead
         as_rows = Counter(_row_numbers(mysql))
         as_dead = Counter(_dead_numbers(mysql))
+        if settings.sink.dedupe != "off":
+            [(known,)] = select(mysql, f"SELECT COUNT(*) FROM {SEEN}")
+            if known != found.rows:
+                wrong.append(f"{SEEN} knows {known} events, and there are {found.rows} rows")
         altered = select(mysql, f"SELECT id FROM pepi_event WHERE {events.ALTERED_SQL}")
 
-    lost = sorted(n for n in expected if n not in as_rows and n not in as_dead)
+    due = {n: 1 + (repeats.get(n, 0) if events.is_dead(n) else 0) for n in expected}
     seen = as_rows + as_dead
-    repeated = {n: times for n, times in seen.items() if times > 1}
+    lost = sorted(n for n, times in due.items() if seen[n] < times)
+    repeated = {n: more for n, times in seen.items() if (more := times - due.get(n, 1)) > 0}
     misplaced = sorted(
         {n for n in as_dead if not events.is_dead(n)}
         | {n for n in as_rows if events.is_dead(n)}
@@ -114,8 +132,8 @@ def judge(
         | {int(number) for (number,) in altered}
     )
     verdict.lost, verdict.misplaced = len(lost), len(misplaced)
-    verdict.duplicated = sum(repeated.values()) - len(repeated)
-    for what, which in (("lost", lost), ("twice", sorted(repeated)), ("misplaced", misplaced)):
+    verdict.duplicated = sum(repeated.values())
+    for what, which in (("lost", lost), ("too often", sorted(repeated)), ("misplaced", misplaced)):
         if which:
             wrong.append(f"{what}: {len(which)} events, among them {which[:_MOST_NAMED]}")
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow import QUEUE, Flow, MakeFlow, plain
+from tests.flow import QUEUE, Flow, MakeFlow, plain, wait_for
 
 EXTENSION = """
 import os
+import time
+from pathlib import Path
 from pepi_stream.formats import FormatError
 from pepi_stream.formats.plain import PlainFormat
 
@@ -28,6 +30,16 @@ def deadly(batch):
 def touchy(batch):
     if "touchy" in batch.column("campaign"):
         raise RuntimeError("cannot look at this campaign")
+    return {}
+
+def stalling(batch):
+    here = Path(__file__).parent
+    try:
+        (here / "stalled").touch(exist_ok=False)  # by the first worker that gets here
+    except FileExistsError:
+        return {}
+    while not (here / "go").exists():
+        time.sleep(0.01)
     return {}
 
 def unwritable(batch):
@@ -126,6 +138,27 @@ def test_a_batch_goes_on_without_an_enricher_that_raises(extended: MakeFlow) -> 
     assert worker.stop() == 0
     assert (flow.rows(), flow.dead()) == (21, 0)
     assert "enricher my_extension:touchy raised RuntimeError, twice" in worker.log
+    flow.check_books(pushed)
+
+
+def test_a_worker_whose_enricher_stalls_loses_its_claim_to_another_and_all_counts_once(
+    extended: MakeFlow, tmp_path: Path
+) -> None:
+    flow = extended(
+        PEPI_ENRICH__ENRICHERS='["mailbox_provider", "my_extension:stalling"]',
+        PEPI_ENRICH__SLOW_SECONDS="0.01",
+        PEPI_SOURCE__RECOVER_SECONDS="0.1",
+    )
+    pushed = flow.push(plain(range(50)))
+    stalled = flow.worker()
+    wait_for((tmp_path / "stalled").exists, 30)
+    expire_leases(flow)
+    heir = flow.worker()
+    flow.wait_drained()
+    (tmp_path / "go").touch()
+    assert (stalled.stop(), heir.stop()) == (0, 0)
+    assert (flow.rows(), flow.dead()) == (50, 0)
+    assert "enricher my_extension:stalling took" in stalled.log
     flow.check_books(pushed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -208,6 +209,16 @@ async def test_a_chunked_body_is_one_payload(redis_url: str) -> None:
     async with door(redis_url) as at:
         assert (await at.post("/ingest/plain", parts(), **basic())).status == 200
         assert at.queue() == [b'{"id": 1, "event": "sent"}']
+
+
+async def test_a_compressed_body_stays_as_it_came(redis_url: str) -> None:
+    """Nothing is expanded here, so there is no bomb; the claim makes a dead letter of it."""
+    bomb = gzip.compress(bytes(2_000_000))
+    assert len(bomb) < MAX
+    async with door(redis_url) as at:
+        headers = basic() | {"Content-Encoding": "gzip"}
+        assert (await at.post("/ingest/plain", bomb, **headers)).status == 200
+        assert at.queue() == [bomb]
 
 
 async def test_only_so_many_at_a_time(redis_url: str) -> None:

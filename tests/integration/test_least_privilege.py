@@ -25,7 +25,7 @@ from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.resources import lua_dir
 from tests.flow import QUEUE, Flow, MakeFlow, plain, wait_for
 from tests.mysql_admin import administer
-from tests.readme import acl_commands, sql_blocks
+from tests.readme import README, acl_commands, sql_blocks
 
 PASSWORD = "password"  # the README's
 CLAIMS, DELIVERIES = f"{{{QUEUE}}}:claims", f"{{{QUEUE}}}:deliveries"
@@ -236,6 +236,30 @@ def test_migrate_says_when_it_may_not_see_the_columns(fortress: Fortress) -> Non
     blind = flow.command("migrate")
     assert blind.returncode == 70
     assert "columns that this user cannot see; grant the user what README.md" in blind.stderr
+
+
+def test_repeats_are_left_out_with_the_grant_that_is_for_them(fortress: Fortress) -> None:
+    flow = fortress.flow
+    flow.env["PEPI_SINK__DEDUPE"] = "event_uid"
+    [grant] = re.findall(r"`(GRANT .* ON pepi\.pepi_seen)`", README.read_text("utf-8"))
+    flow.env["DATABASE_URL"] = fortress.database_url("pepi_migrate")
+    migrated = flow.command("migrate")
+    assert "pepi_seen: created" in migrated.stdout, migrated.stderr
+    administer(fortress.mariadb, f"{grant} TO 'pepi_worker'@'%'")
+    flow.env["DATABASE_URL"] = fortress.database_url("pepi_worker")
+    flow.sql(
+        "INSERT INTO pepi_seen (uid, claim_id, seen_at) "
+        f"VALUES (X'{'00' * 16}', X'{'00' * 16}', '2000-01-01')"
+    )
+    event = b'{"event": "sent", "event_uid": "%s", "campaign": "%s"}'
+    fine, poison = event % (b"a", b"x"), event % (b"b", b"x" * 300)
+    flow.push([fine, poison, fine])
+    worker = flow.worker()
+    flow.wait_drained()
+    wait_for(lambda: flow.sql("SELECT COUNT(*) FROM pepi_seen") == [(1,)])  # the old one is gone
+    assert worker.stop() == 0
+    assert (flow.rows(), flow.dead()) == (1, 1)
+    assert "1 repeats left out" in worker.log
 
 
 def test_check_says_what_a_bare_worker_may_not_see_and_that_it_can_run(fortress: Fortress) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,18 @@ def peeked(flow: Flow, *args: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def both(flow: Flow, found: list[dict[str, Any]], *, but: Sequence[str] = ()) -> list[list[Any]]:
+    """Return the rows as shown, and as MySQL has them."""
+    shown = [glimpse["row"] for glimpse in found if glimpse["outcome"] == "row"]
+    columns = [name for name in shown[0] if name not in but]
+    names = ", ".join(f"CAST(`{c}` AS CHAR)" for c in columns)
+    rows = flow.sql(f"SELECT {names} FROM pepi_event ORDER BY seq")
+    return [
+        [tuple(None if r[c] is None else str(r[c]) for c in columns) for r in shown],
+        [tuple(row) for row in rows],
+    ]
+
+
 def test_it_shows_what_a_worker_then_does_and_takes_nothing(flow: Flow) -> None:
     flow.push(PAYLOADS)
     found = peeked(flow)
@@ -44,16 +59,9 @@ def test_it_shows_what_a_worker_then_does_and_takes_nothing(flow: Flow) -> None:
     flow.migrate()
     flow.worker().wait_claiming()
     flow.wait_drained()
-    columns = list(found[0]["row"])
-    columns.remove("received_at")
-    names = ", ".join(f"CAST(`{c}` AS CHAR)" for c in columns)
-    rows = flow.sql(f"SELECT {names} FROM pepi_event ORDER BY seq")
-    shown = [
-        tuple(None if g["row"][c] is None else str(g["row"][c]) for c in columns)
-        for g in found
-        if g["outcome"] == "row"
-    ]
-    assert [tuple(row) for row in rows] == shown
+    # A worker claims them later.
+    shown, kept = both(flow, found, but=["received_at"])
+    assert shown == kept
     reasons = [reason for (reason,) in flow.sql("SELECT reason FROM pepi_dead_letter ORDER BY seq")]
     assert reasons == [g["reason"] for g in found if g["outcome"] == "dead"]
     for name, by in (("minute", "event_name, mailbox_provider"), ("hour", "event_name, campaign")):
@@ -72,11 +80,18 @@ def test_it_shows_what_a_worker_then_does_and_takes_nothing(flow: Flow) -> None:
 
 def test_the_sql_is_what_it_says(flow: Flow) -> None:
     flow.migrate()
-    flow.push(PAYLOADS)
-    for glimpse in peeked(flow):
+    flow.push([*PAYLOADS, b'{"event": "sent", "id": "%s timeless"}'])
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    found = peeked(flow)
+    for glimpse in found:
         if glimpse["outcome"] == "row":
-            flow.sql(glimpse["sql"].replace("%", "%%"))
-    assert flow.rows() == 3
+            flow.sql(glimpse["sql"])
+    shown, kept = both(flow, found)
+    assert shown == kept
+    assert len(shown) == 4
+    timeless = found[-1]["row"]
+    assert timeless["occurred_at"] == timeless["received_at"]
+    assert before <= datetime.fromisoformat(timeless["received_at"] + "Z") <= datetime.now(UTC)
 
 
 def test_a_person_sees_rows_windows_and_reasons_and_no_control_characters(flow: Flow) -> None:
@@ -115,13 +130,53 @@ def test_payloads_at_hand(flow: Flow, tmp_path: Path, way: str) -> None:
 def test_what_cannot_be_is_one_line(flow: Flow, tmp_path: Path) -> None:
     for args, said in (
         (["--file", str(tmp_path / "nowhere")], "nowhere: No such file or directory"),
+        (["--file", str(tmp_path)], "Is a directory"),
+        (["--file", ""], "--file : "),  # not the queue
         (["--format", "nope"], "source.format: no format 'nope'; known: "),
     ):
         done = flow.command("peek", *args)
         assert (done.returncode, done.stderr.count("\n")) == (78, 1)
         assert said in done.stderr
+    flow.redis.hset(QUEUE, "a", "b")
+    done = flow.command("peek")
+    assert (done.returncode, done.stderr.count("\n")) == (70, 1)
+    assert f"looking at {QUEUE}" in done.stderr
+    flow.redis.delete(QUEUE)
     empty = flow.command("peek")
     assert (empty.returncode, empty.stdout.split(":")[0]) == (0, "0 payloads of the queue")
+
+
+def test_auto_says_what_it_took_each_for(flow: Flow, tmp_path: Path) -> None:
+    of = {
+        b'{"TRANSID":1,"EMAIL":"a@b.c","TIMESTAMP":1554375863,"EVENT":"sent"}': "pepipost",
+        b'[{"email":"a@b.c","event":"open","timestamp":1,"sg_event_id":"x"}]': "sendgrid",
+        PAYLOADS[0]: "plain",
+        b'{"RecordType":"Open","MessageID":"x"}': "postmark",  # a dead letter: no time
+        b"not json": "auto",
+    }
+    (tmp_path / "mix").write_bytes(b"\n".join(of))
+    found = peeked(flow, "--format", "auto", "--file", str(tmp_path / "mix"))
+    assert [g["format"] for g in found] == list(of.values())
+    assert [g["outcome"] for g in found] == ["row", "row", "row", "dead", "dead"]
+
+
+def test_a_reader_that_leaves_early_is_no_error(flow: Flow, tmp_path: Path) -> None:
+    (tmp_path / "many").write_bytes(PAYLOADS[0] + b"\n" + b"not json\n" * 20_000)
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "faust", "-A", "pepi_stream"),
+            *("peek", "--file", str(tmp_path / "many")),
+        ],
+        env=flow.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"payload 0: a row (plain)\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 128 + signal.SIGPIPE
 
 
 def test_a_users_column_is_shown_as_it_is_kept(
@@ -130,12 +185,18 @@ def test_a_users_column_is_shown_as_it_is_kept(
     columns = [
         "event_name",
         {"name": "raw", "value": f"{__name__}:raw", "type": "BLOB"},
+        {"name": "at", "value": f"{__name__}:at", "type": "DATETIME(6)"},
         {"name": "kind", "value": f"{__name__}:kind", "type": "VARCHAR(20)"},
     ]
     flow = make_flow(redis_url, database_url, PEPI_SINK__COLUMNS=json.dumps(columns))
     flow.push([PAYLOADS[0], PAYLOADS[3]])
     assert [g["row"] or g["reason"] for g in peeked(flow)] == [
-        {"event_name": "sent", "raw": "00ff", "kind": "sent"},
+        {
+            "event_name": "sent",
+            "raw": "00ff",
+            "at": "2024-01-02 03:04:05.000000",
+            "kind": "sent",
+        },
         "TypeError: a column value of type object cannot be written to MySQL",
     ]
 
@@ -143,6 +204,11 @@ def test_a_users_column_is_shown_as_it_is_kept(
 def raw(batch: Any) -> list[bytes]:
     """A user's column of bytes."""
     return [b"\x00\xff"] * len(batch)
+
+
+def at(batch: Any) -> list[datetime]:
+    """A user's column of times, an hour east of UTC."""
+    return [datetime.fromisoformat("2024-01-02T04:04:05+01:00")] * len(batch)
 
 
 def kind(batch: Any) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -13,9 +13,10 @@ from pepi_stream.errors import TransientError
 from pepi_stream.events import Event
 from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.sink import Sink
+from pepi_stream.sink.repeats import uid_hash
 from pepi_stream.sink.transaction import Transaction
 from tests.flow import MakeFlow
-from tests.sinking import Database, database, global_variable, intercept
+from tests.sinking import Database, Statements, database, event, global_variable, intercept
 
 LONG = "c" * 256
 
@@ -81,6 +82,19 @@ async def test_a_claim_of_repeats_alone_is_acked(db: Database) -> None:
     assert await db.ids() == ["1", "2"]
 
 
+async def test_uids_are_entered_in_order_whatever_the_order_of_the_events(db: Database) -> None:
+    """So that two transactions with the same events wait for each other, and do not deadlock."""
+    transaction = await transaction_of(db)
+    statements = Statements(transaction.conn)
+    payloads = say(*(f"u{n} {n} x" for n in range(100)))
+    await transaction.write([db.rendered(payloads)])
+    [entered] = statements.starting("INSERT IGNORE INTO `pepi_seen`")
+    uids = [uid for n in range(100) if (uid := uid_hash(f"u{n}"))]
+    written = uids if transaction.conn.bulk else [uid.hex().encode() for uid in uids]
+    places = [entered.index(uid) for uid in sorted(written)]
+    assert places == sorted(places)
+
+
 async def test_a_flush_that_is_rolled_back_has_seen_nothing(db: Database) -> None:
     transaction = await transaction_of(db)
     flush = [db.rendered(say("a 1 x", "a 2 x", "b 3 x"))]
@@ -129,10 +143,20 @@ async def test_writing_again_after_a_failure_keeps_one_letter_a_repeat(db: Datab
     assert len(await db.dead()) == 2
 
 
-async def test_workers_that_get_the_same_events_at_once_write_them_once(db: Database) -> None:
+async def test_workers_with_the_same_events_at_once_write_them_once_though_some_fail(
+    db: Database,
+) -> None:
     random = Random(1)
     numbers = list(range(200))
     transactions = [await transaction_of(db) for _ in range(4)]
+
+    async def fail(sql: bytes) -> None:
+        """Roll back what another transaction waits for."""
+        if sql.startswith(b"COMMIT") and random.random() < 0.3:
+            raise TransientError("planted")
+
+    for transaction in transactions:
+        intercept(transaction.conn, fail)
 
     async def work(transaction: Transaction) -> int:
         repeats = 0
@@ -143,7 +167,7 @@ async def test_workers_that_get_the_same_events_at_once_write_them_once(db: Data
                 try:
                     repeats += (await transaction.write(flush)).repeats
                     break
-                except TransientError:  # a deadlock
+                except TransientError:  # planted, or a deadlock
                     await asyncio.sleep(0)
         return repeats
 
@@ -154,10 +178,47 @@ async def test_workers_that_get_the_same_events_at_once_write_them_once(db: Data
     assert await seen(db) == len(ids)
 
 
+async def test_what_a_bulk_lost_is_no_repeat(database_url: str) -> None:
+    """A proxy in between that mangles the command must not make events vanish as repeats."""
+    async with database(database_url, **ENVIRON) as db:
+        transaction = await db.transaction()
+        execute_bulk = transaction.conn.execute_bulk
+
+        async def lose(sql: str, types: bytes, rows: Sequence[bytes]) -> int:
+            half = [part[: len(part) // 2] for part in rows] if "pepi_seen" in sql else rows
+            return await execute_bulk(sql, types, half)
+
+        transaction.conn.execute_bulk = lose  # type: ignore[method-assign]
+        flush = [db.rendered(say("a 1 x", "b 2 x", "c 3 x", "d 4 x"))]
+        with pytest.raises(TransientError, match="of 4 uids only 2 are in pepi_seen"):
+            await transaction.write(flush)
+        assert (await db.ids(), await seen(db)) == ([], 0)
+        outcome = await transaction.write(flush)
+        assert (outcome.rows, outcome.repeats) == (4, 0)
+
+
+async def test_repeats_are_known_when_the_uid_is_no_column(database_url: str) -> None:
+    """A format leaves out what nobody reads: this is read."""
+    environ = {
+        "PEPI_SINK__DEDUPE": "event_uid",
+        "PEPI_SINK__COLUMNS": '["id", "event_name"]',
+        "PEPI_ENRICH__ENRICHERS": "[]",
+        "PEPI_WINDOWS": "{}",
+    }
+    for format, payload in (
+        ("pepipost", event(1)),
+        ("plain", b'{"event_uid": "a", "event": "sent"}'),
+    ):
+        async with database(database_url, **environ, PEPI_SOURCE__FORMAT=format) as db:
+            outcome = await (await db.transaction()).write([db.rendered([payload, payload])])
+            assert (outcome.rows, outcome.repeats) == (1, 1), format
+
+
 async def test_old_events_are_forgotten_and_only_they(db: Database) -> None:
     transaction = await transaction_of(db)
     await transaction.write([db.rendered(say(*(f"u{n} {n} x" for n in range(2500))))])
     hours = db.settings.sink.dedupe_hours
+    await db.query(f"UPDATE pepi_seen SET seen_at = NOW() - INTERVAL {hours * 60 - 1} MINUTE")
     await db.query(
         f"UPDATE pepi_seen SET seen_at = NOW() - INTERVAL {hours * 60 + 1} MINUTE "
         "ORDER BY uid LIMIT 2400"

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from pepi_stream.errors import ConfigError
-from pepi_stream.extension import load_attr
+from pepi_stream.extension import load_attr, make
+from pepi_stream.formats.plain import PlainFormat
+from pepi_stream.pipeline import Pipeline
+from pepi_stream.settings import load_settings
 
 
 def test_it_returns_what_the_name_says() -> None:
@@ -48,3 +51,25 @@ def test_a_module_that_does_not_load(
         load_attr(f"{name}:f", "source.format")
     assert message in str(caught.value)
     assert "PYTHONPATH" in str(caught.value)
+
+
+class FussyFormat(PlainFormat):
+    def __init__(self) -> None:
+        raise OSError("no such file")
+
+
+class Fussy:
+    def __init__(self, path: str) -> None:
+        raise AssertionError("never called without it")
+
+
+def test_a_class_that_cannot_be_made() -> None:
+    assert make(dict, "builtins:dict", "a.b") == {}
+    with pytest.raises(ConfigError, match=r"^a\.b: here:Fussy could not be made \(TypeE"):
+        make(Fussy, "here:Fussy", "a.b")
+    for environ in (
+        {"PEPI_SOURCE__FORMAT": f"{__name__}:FussyFormat"},
+        {"PEPI_ENRICH__ENRICHERS": f"{__name__}:Fussy"},
+    ):
+        with pytest.raises(ConfigError, match="could not be made"):
+            Pipeline.from_settings(load_settings(environ))

@@ -227,3 +227,9 @@ def test_an_event_too_many_does_not_stand_in_for_one_that_is_missing() -> None:
 )
 def test_what_is_refused(refused: Refused) -> None:
     check_refused("sparkpost", refused, GOOD)
+
+
+def test_an_event_that_nothing_tells_apart_has_no_uid() -> None:
+    bare = b'{"msys": {"relay_event": {"type": "relay_delivery", "timestamp": "1"}}}'
+    decoded = load_format("sparkpost").decode([bare, bare])
+    assert list(decoded.columns["event_uid"]) == [None, None]

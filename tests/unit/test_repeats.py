@@ -35,8 +35,18 @@ def test_each_uid_stays_once_and_events_without_one_all_stay(
 
 
 def test_uids_are_compared_by_their_bytes() -> None:
-    texts = ["a", "A", "a ", "\u00e4", "a\u0308", "", "\ud800"]
+    texts = ["a", "A", "a ", "\u00e4", "a\u0308", " ", "\ud800", "x" * 70_000, "x" * 70_001]
     assert len({uid_hash(text) for text in texts}) == len(texts)
-    assert uid_hash(None) is None
     assert uid_hash("a") == uid_hash("a")
     assert len(uid_hash("a") or b"") == 16
+
+
+def test_an_event_without_a_uid_is_never_a_repeat() -> None:
+    assert uid_hash(None) is None
+    assert uid_hash("") is None
+    assert uid_hash("", "plain") is None
+
+
+def test_a_uid_is_of_its_provider() -> None:
+    pairs = [("1", None), ("1", "ses"), ("1", "mailgun"), ("s1", "se"), ("ses1", None)]
+    assert len({uid_hash(*pair) for pair in pairs}) == len(pairs)

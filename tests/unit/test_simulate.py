@@ -31,6 +31,7 @@ from pepi_stream.simulate.weighted import weighted_table
 START = 1_767_225_600  # 2026-01-01 00:00 UTC
 RATE = 500.0
 COUNT = 60_000
+SOFT = {"sendgrid": "block"}  # which tells no other
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +218,24 @@ def test_each_format_and_auto_read_what_is_simulated(
         assert ids == {str(event.message_id) for event in chosen}
         clicks = [i for i, event in enumerate(chosen) if event.event_name == "clicked"]
         assert [columns["url"][i] for i in clicks] == [chosen[i].url for i in clicks]
+        readers = [i for i, e in enumerate(chosen) if e.event_name in ("opened", "clicked")]
+        for column in ("ip", "user_agent"):
+            assert [columns[column][i] for i in readers] == [
+                getattr(chosen[i], column) for i in readers
+            ]
+        told = [i for i, event in enumerate(chosen) if event.event_name in ("bounced", "dropped")]
+        assert all(
+            columns["reason"][i].endswith(chosen[i].bounce_reason or chosen[i].response)
+            for i in told
+        )
+        if name not in ("plain", "auto"):  # plain says nothing of it
+            assert {
+                (event.bounce_type, bounce_class)
+                for event, bounce_class in zip(chosen, columns["bounce_class"], strict=True)
+                if event.event_name == "bounced"
+            } == {("HARDBOUNCE", "hard"), ("SOFTBOUNCE", SOFT.get(name, "soft"))}
+        uids = columns["event_uid"] if name not in ("plain", "auto") else []
+        assert len(set(uids)) == len(uids)
 
 
 def test_a_mix_has_all_formats_and_one_a_message(events: list[SimulatedEvent]) -> None:
