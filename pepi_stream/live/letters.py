@@ -28,14 +28,16 @@ async def newest(conn: aiomysql.Connection, sizes: Sizes) -> list[dict[str, Any]
         sizes: what is known of them already; what is learnt is added, what is not listed, dropped.
     """
     rows = await fetch(conn, queries.newest_letters(LISTED, _REASON))
+    # A copy: the seed and the sampling may both be here, with different lists.
+    known = {row[0]: sizes[row[0]] for row in rows if row[0] in sizes}
     for seq, claim, position, element, *_ in rows:
-        if seq not in sizes:
+        if seq not in known:
             parts = await fetch(conn, queries.parts(seq, claim, position, element))
-            sizes[seq] = sum(int(size) for _, size in parts)
-    for seq in sizes.keys() - {row[0] for row in rows}:
-        del sizes[seq]
+            known[seq] = sum(int(size) for _, size in parts)
+    sizes.clear()
+    sizes.update(known)
     return [
-        {"seq": seq, "at": int(at), "format": format, "reason": reason, "bytes": sizes[seq]}
+        {"seq": seq, "at": int(at), "format": format, "reason": reason, "bytes": known[seq]}
         for seq, _, _, _, at, format, reason in rows
     ]
 

@@ -263,7 +263,9 @@ class Live:
                 self._note_progress()
                 if self._watched():
                     await self._sample()
-                    if self._letters_due and self._tables.dead is not None:
+                    # Not while a snapshot is read: it has an older list, and shows it later.
+                    reading = self._merger.marked
+                    if self._letters_due and self._tables.dead is not None and not reading:
                         await self._read_letters()
                 else:
                     self._watching.clear()

@@ -13,6 +13,8 @@ import redis as sync_redis
 
 from pepi_stream.live import Live
 from pepi_stream.live import live as live_module
+from pepi_stream.live import look as look_module
+from pepi_stream.live.snapshot import read_snapshot
 from tests.living import QUEUE, Stand, payload, stand, total
 from tests.sinking import database
 from tests.waiting import wait_until
@@ -270,6 +272,37 @@ async def test_dead_letters_are_counted_listed_and_shown_whole(
     assert bytes.fromhex(cut["payload"]) == large[: 256 * 1024]
     assert await live.dead_letter(newest["seq"] + 1_000_000) is None
     assert await live.dead_letter(newest["seq"] + 1) is None  # a part, no letter
+
+
+async def test_a_snapshot_that_is_read_for_long_does_not_hide_a_newer_dead_letter(
+    here: Stand, never_by_itself: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any, **kwargs: Any) -> Any:
+        snapshot = await read_snapshot(*args, **kwargs)
+        read.set()
+        await go_on.wait()
+        return snapshot
+
+    monkeypatch.setattr(live_module, "_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(look_module, "_FRESH_SECONDS", 0.0)
+    live = here.live()
+    committer = await here.committer()
+    await seeded(live)
+    monkeypatch.setattr(live_module, "read_snapshot", slowly)
+    live._merger.wanted = "the test wants it"
+    live._stirred.set()
+    await read.wait()
+    await committer.commit([b"not JSON"])
+    await wait_until(lambda: live._letters_due)
+    live.watch()
+    for _ in range(2):  # the first is over, and what comes after it, when the second is there
+        last = live._lookout.last
+        await wait_until(lambda last=last: live._lookout.last is not last)  # type: ignore[misc]
+    go_on.set()
+    await wait_until(lambda: live.reads == 2)
+    await wait_until(lambda: len(live.snapshot()["dead"]) == 1)
 
 
 async def test_figures_are_sampled_while_somebody_looks(here: Stand) -> None:
