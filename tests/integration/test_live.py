@@ -15,6 +15,8 @@ from pepi_stream.live import Live
 from pepi_stream.live import live as live_module
 from pepi_stream.live import look as look_module
 from pepi_stream.live.snapshot import read_snapshot
+from pepi_stream.sink import connect
+from pepi_stream.sink.connection import disconnect
 from tests.living import QUEUE, Stand, payload, stand, total
 from tests.sinking import database
 from tests.waiting import wait_until
@@ -272,6 +274,30 @@ async def test_dead_letters_are_counted_listed_and_shown_whole(
     assert bytes.fromhex(cut["payload"]) == large[: 256 * 1024]
     assert await live.dead_letter(newest["seq"] + 1_000_000) is None
     assert await live.dead_letter(newest["seq"] + 1) is None  # a part, no letter
+
+
+async def test_many_who_look_at_dead_letters_do_not_take_all_connections(
+    here: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = here.live()
+    await seeded(live)
+    open_now, most = 0, 0
+
+    async def counted(*args: Any) -> Any:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+        return await connect(*args)
+
+    async def counted_out(conn: Any) -> None:
+        nonlocal open_now
+        await disconnect(conn)
+        open_now -= 1
+
+    monkeypatch.setattr(live_module, "connect", counted)
+    monkeypatch.setattr(live_module, "disconnect", counted_out)
+    assert await asyncio.gather(*(live.dead_letter(n) for n in range(1, 50))) == [None] * 49
+    assert (open_now, most) == (0, 4)
 
 
 async def test_a_snapshot_that_is_read_for_long_does_not_hide_a_newer_dead_letter(
