@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import redis as sync_redis
 
+from pepi_stream.announcements import Announcer
+from pepi_stream.claims import clock_ms
 from pepi_stream.live import Live
 from pepi_stream.live import live as live_module
 from pepi_stream.live import look as look_module
@@ -127,6 +129,27 @@ async def test_a_lost_connection_is_made_good(
     await committer.commit(batch(0, 10))  # nobody hears it
     await wait_until(here.equal)
     assert live.reads > 1
+
+
+async def test_a_queue_of_the_same_name_in_another_database_of_redis_is_not_ours(
+    here: Stand, never_by_itself: None
+) -> None:
+    """Its workers publish on the same channel."""
+    live = here.live()
+    ours, theirs = await here.committer(), await here.committer()
+    theirs.announcer = Announcer(clock_ms(), theirs.store.db + 1)
+    await seeded(live)
+    await theirs.alive()
+    await theirs.commit(batch(0, 10))
+    theirs.announcer.alive(0, rows=0, dead=0, held=0)  # a gap
+    await theirs.alive()
+    await ours.alive()
+    await ours.commit(batch(0, 5))
+    await wait_until(lambda: total(live) >= 5)
+    assert total(live) == 5
+    live._page.judge()
+    assert live.snapshot()["figures"]["workers"]["value"] == 1
+    assert live.reads == 1
 
 
 async def test_a_missing_number_is_noticed(here: Stand, never_by_itself: None) -> None:
