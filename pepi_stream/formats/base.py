@@ -20,7 +20,8 @@ from pepi_stream.events import EVENT_FIELDS, MAX_EPOCH_MS, Column, DeadLetter, E
 
 T = TypeVar("T")
 
-_MAX_REASON = 500  # characters
+#: Characters of a reason; the rest is cut off.
+MAX_REASON: Final = 500
 _MAX_UID = 255  # characters
 _TRUTH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -283,7 +284,7 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
         reason = text
     else:
         reason = f"{type(exc).__name__}: {text}"
-    return reason[:_MAX_REASON]
+    return reason[:MAX_REASON]
 
 
 def short_uids(uids: Sequence[str | None]) -> Sequence[str | None]:

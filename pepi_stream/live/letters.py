@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import aiomysql
 
+from pepi_stream.formats.base import MAX_REASON
 from pepi_stream.live import queries
 from pepi_stream.sink.connection import fetch
 
@@ -14,7 +15,6 @@ from pepi_stream.sink.connection import fetch
 LISTED: Final = 20
 #: Bytes of a payload that are shown.
 SHOWN_BYTES: Final = 256 * 1024
-_REASON = 500  # characters of a reason in the list
 
 #: seq -> bytes of the whole payload: to know them, MySQL has to read it.
 Sizes = dict[int, int]
@@ -27,7 +27,7 @@ async def newest(conn: aiomysql.Connection, sizes: Sizes) -> list[dict[str, Any]
         conn: any.
         sizes: what is known of them already; what is learnt is added, what is not listed, dropped.
     """
-    rows = await fetch(conn, queries.newest_letters(LISTED, _REASON))
+    rows = await fetch(conn, queries.newest_letters(LISTED, MAX_REASON))
     # A copy: the seed and the sampling may both be here, with different lists.
     known = {row[0]: sizes[row[0]] for row in rows if row[0] in sizes}
     for seq, claim, position, element, *_ in rows:
