@@ -352,6 +352,17 @@ async def test_only_a_number_finds_a_dead_letter(seq: str, status: int) -> None:
             assert isinstance(await answer.json(), dict)
 
 
+async def test_a_dead_letter_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pepi_stream.web.pages._LOOK_SECONDS", 0.05)
+    async with site() as pages, aiohttp.ClientSession(pages.url) as client:
+        monkeypatch.setattr(pages.live, "dead_letter", lambda _: asyncio.Event().wait())
+        async with client.get("/live/dead/7") as answer:
+            assert answer.status == 503
+            assert await answer.json() == {"error": "MySQL has not answered within 0.05 s"}
+
+
 async def test_the_probes() -> None:
     async with site() as pages, aiohttp.ClientSession(pages.url) as client:
         for method in (client.get, client.head):
