@@ -199,6 +199,17 @@ def test_a_dead_letter_is_seen_whole_and_addresses_are_masked(
     expect(figure(page, "dead")).to_have_text("1")
 
 
+def test_why_a_dead_letter_cannot_be_seen_is_said(make_site: MakeSite, open_page: OpenPage) -> None:
+    site = make_site()
+    site.start()
+    site.flow.push([b"not JSON"])
+    page = open_page(site.url, quiet=False)  # the browser complains of the answer
+    page.get_by_test_id("dead-open").first.wait_for()
+    site.flow.sql("RENAME TABLE pepi_dead_letter TO away")
+    page.get_by_test_id("dead-open").first.click()
+    expect(page.get_by_test_id("dead-dialog")).to_contain_text("pepi_dead_letter")
+
+
 def test_a_worker_without_windows_has_a_page_too(make_site: MakeSite, open_page: OpenPage) -> None:
     site = make_site(PEPI_CONFIG="config/article.toml")
     site.start()

@@ -174,7 +174,7 @@ export class WindowTable {
   }
 
   // Lit as long as the number keeps changing and a moment longer. Not an animation: restarting eighty of
-  // them four times a second costs more than all the rest of the page.
+  // them with every message costs more than all the rest of the page.
   #light(drawn) {
     drawn.litUntil = performance.now() + LIT_MS;
     if (!this.#lit.has(drawn)) drawn.number.dataset.lit = "";
