@@ -165,6 +165,22 @@ async def test_logging_out_clears_the_cookie_unless_another_site_asks() -> None:
             assert not out.cookies
 
 
+async def test_another_sites_page_can_neither_log_in_nor_lock_out() -> None:
+    async with site(token=TOKEN) as pages, aiohttp.ClientSession(pages.url) as client:
+        headers = {"Sec-Fetch-Site": "cross-site"}
+        for token in (*["wrong"] * 10, TOKEN):
+            form = client.post(
+                "/live/login", data={"token": token}, headers=headers, allow_redirects=False
+            )
+            async with form as refused:
+                assert (refused.status, refused.cookies) == (403, {})
+        async with client.post(
+            "/live/login", data={"token": TOKEN}, allow_redirects=False
+        ) as right:
+            assert right.status == 303
+            assert right.cookies["pepi_live"].value
+
+
 async def test_after_ten_wrong_tokens_nobody_there_is_listened_to(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
