@@ -233,8 +233,7 @@ class Live:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._stirred.wait()
-                if due > time.monotonic() and not self._merger.wanted:
-                    continue
+                continue  # what stirred us may be that we do not listen any more
             began = time.monotonic()
             try:
                 async with asyncio.timeout(_READ_SECONDS):
