@@ -93,9 +93,7 @@ class Merger:
 
     def expect(self, nonce: str) -> None:
         """Begin: a marker with this name is about to be published."""
-        if self.marked:
-            self.abandon("a snapshot was given up")
-        self._nonce = nonce
+        self._nonce, self._kept = nonce, None
 
     def abandon(self, why: str) -> None:
         """End without a snapshot; another one is then needed for the reason that this was."""

@@ -87,7 +87,7 @@ class WindowRows:
 
     def become(self, fresh: WindowRows) -> bool:
         """Take over other rows; return whether some are gone that were not below the floor."""
-        gone = fresh.floor < self.floor
+        gone = False
         for start in self._starts - fresh._starts:
             gone |= start >= fresh.floor
             del self._table[self.name, start]
