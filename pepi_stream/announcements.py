@@ -2,7 +2,8 @@
 
 Published on ``{queue}:windows`` (:func:`pepi_stream.claims.keys.windows_channel`) as JSON: a
 commit's message goes out with the ack of its claims, in the same script. Nobody depends on hearing
-them: who shows them reads the tables anew after a gap in ``number``.
+them: who shows them reads the tables anew after a gap in ``number``. A channel is one for all of
+Redis' databases, in which other flows may have a queue of the same name: hence ``db``.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
         state: of the worker.
         leaves: the worker stops, as it was asked to; this is its last message.
         marker: an echo for the reader that published it; says nothing else.
+        db: Redis' database that the queue is in.
     """
 
     v: int
@@ -85,6 +87,7 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
     state: WorkerState | None = None
     leaves: bool = False
     marker: str = ""
+    db: int = 0
 
 
 _encode = msgspec.json.Encoder().encode
@@ -110,13 +113,15 @@ class Announcer:
 
     Args:
         now_ms: wall clock in ms since 1970, when the worker starts.
+        db: Redis' database that the queue is in.
     """
 
-    def __init__(self, now_ms: int) -> None:
+    def __init__(self, now_ms: int, db: int = 0) -> None:
         self.host = socket.gethostname()
         self.pid = os.getpid()
         self.since = now_ms
         self.worker = f"{self.host}:{self.pid}:{now_ms}"
+        self._db = db
         self._number = 0
 
     def committed(self, outcomes: Sequence[Outcome], now_ms: int) -> bytes:
@@ -144,7 +149,9 @@ class Announcer:
 
     def _announce(self, now_ms: int, **said: object) -> bytes:
         self._number += 1
-        return _encode(Announcement(VERSION, self.worker, self._number, now_ms, **said))  # type: ignore[arg-type]
+        return _encode(
+            Announcement(VERSION, self.worker, self._number, now_ms, db=self._db, **said)  # type: ignore[arg-type]
+        )
 
 
 def _lists(

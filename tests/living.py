@@ -45,7 +45,7 @@ class Committer:
         self.database = database
         self.store = store
         self.transaction = transaction
-        self.announcer = Announcer(clock_ms())
+        self.announcer = Announcer(clock_ms(), store.db)
 
     async def claim(self, payloads: Sequence[bytes]) -> Claim:
         async with self._alone:

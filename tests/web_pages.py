@@ -141,7 +141,7 @@ async def site(
         receiver=receiver,
     )
     application.router.add_get("/stats/", _somebody_elses_page)
-    runner = Runner(application)
+    runner = Runner(application, loaded.web.clients)
     await runner.setup()
     try:
         tcp = web.TCPSite(runner, "127.0.0.1", 0)

@@ -91,6 +91,11 @@ class ClaimStore:
         # comes out of them. Found out by a claim that is too large.
         self._compression = 1.0
 
+    @property
+    def db(self) -> int:
+        """Return the number of Redis' database: channels are not told apart by it."""
+        return int(self.redis.connection_pool.connection_kwargs.get("db") or 0)
+
     def claim_key(self, claim_id: str) -> str:
         """Return the key of the LIST that holds a claim's payloads."""
         return claim_key(self.queue, claim_id)

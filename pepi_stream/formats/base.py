@@ -21,7 +21,8 @@ from pepi_stream.formats.arrays import begins_array, elements
 
 T = TypeVar("T")
 
-_MAX_REASON = 500  # characters
+#: Characters of a reason; the rest is cut off.
+MAX_REASON: Final = 500
 _MAX_UID = 255  # characters
 _TOGETHER = 32  # records; one that is refused costs a try of each of so many alone
 _TRUTH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -300,7 +301,7 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
         reason = text
     else:
         reason = f"{type(exc).__name__}: {text}"
-    return reason[:_MAX_REASON]
+    return reason[:MAX_REASON]
 
 
 def short_uids(uids: Sequence[str | None]) -> Sequence[str | None]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import aiomysql
 
+from pepi_stream.formats.base import MAX_REASON
 from pepi_stream.live import queries
 from pepi_stream.sink.connection import fetch
 
@@ -14,7 +15,6 @@ from pepi_stream.sink.connection import fetch
 LISTED: Final = 20
 #: Bytes of a payload that are shown.
 SHOWN_BYTES: Final = 256 * 1024
-_REASON = 500  # characters of a reason in the list
 
 #: seq -> bytes of the whole payload: to know them, MySQL has to read it.
 Sizes = dict[int, int]
@@ -27,15 +27,17 @@ async def newest(conn: aiomysql.Connection, sizes: Sizes) -> list[dict[str, Any]
         conn: any.
         sizes: what is known of them already; what is learnt is added, what is not listed, dropped.
     """
-    rows = await fetch(conn, queries.newest_letters(LISTED, _REASON))
+    rows = await fetch(conn, queries.newest_letters(LISTED, MAX_REASON))
+    # A copy: the seed and the sampling may both be here, with different lists.
+    known = {row[0]: sizes[row[0]] for row in rows if row[0] in sizes}
     for seq, claim, position, element, *_ in rows:
-        if seq not in sizes:
+        if seq not in known:
             parts = await fetch(conn, queries.parts(seq, claim, position, element))
-            sizes[seq] = sum(int(size) for _, size in parts)
-    for seq in sizes.keys() - {row[0] for row in rows}:
-        del sizes[seq]
+            known[seq] = sum(int(size) for _, size in parts)
+    sizes.clear()
+    sizes.update(known)
     return [
-        {"seq": seq, "at": int(at), "format": format, "reason": reason, "bytes": sizes[seq]}
+        {"seq": seq, "at": int(at), "format": format, "reason": reason, "bytes": known[seq]}
         for seq, _, _, _, at, format, reason in rows
     ]
 

@@ -30,6 +30,8 @@ async def listen(
 ) -> NoReturn:
     """Subscribe and deliver messages in order, until the connection is lost.
 
+    Those of a queue of the same name in another of Redis' databases are left out.
+
     Args:
         store: of the queue.
         deliver: takes a message.
@@ -60,7 +62,8 @@ async def listen(
                     said = announcements.decode(message["data"])
                 except msgspec.MsgspecError:
                     said = GARBLED
-                await deliver(said)
+                if said is GARBLED or said.marker or said.db == store.db:
+                    await deliver(said)
     finally:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(1):

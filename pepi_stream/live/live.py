@@ -50,6 +50,8 @@ _CLAIM_SECONDS = 60
 _WATCHED_SECONDS = 10.0
 _TICK_SECONDS = 1.0
 _NO_PROGRESS_SECONDS = 60.0
+# Dead letters that are read at the same time: each takes one of MySQL's connections.
+_LOOK_AT_ONCE = 4
 
 
 class Live:
@@ -119,6 +121,7 @@ class Live:
         self._watched_at: float | None = None
         self._sizes: letters.Sizes = {}
         self._letters_due = False
+        self._looking = asyncio.Semaphore(_LOOK_AT_ONCE)
         self._progress = now, committed()
         self._logged: set[str] = set()
         self.reads = 0
@@ -152,13 +155,14 @@ class Live:
         Raises:
             PepiError: MySQL does not answer, or does not let us see it.
         """
-        conn = await connect(self._settings.database)
-        try:
-            return await letters.whole(conn, seq)
-        except Exception as exc:
-            raise mysql_failure(exc, "reading a dead letter") from exc
-        finally:
-            await disconnect(conn)
+        async with self._looking:
+            conn = await connect(self._settings.database)
+            try:
+                return await letters.whole(conn, seq)
+            except Exception as exc:
+                raise mysql_failure(exc, "reading a dead letter") from exc
+            finally:
+                await disconnect(conn)
 
     async def ready(self) -> list[str]:
         """Return why this worker is not ready; empty when it is."""
@@ -229,8 +233,7 @@ class Live:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._stirred.wait()
-                if due > time.monotonic() and not self._merger.wanted:
-                    continue
+                continue  # what stirred us may be that we do not listen any more
             began = time.monotonic()
             try:
                 async with asyncio.timeout(_READ_SECONDS):
@@ -263,7 +266,9 @@ class Live:
                 self._note_progress()
                 if self._watched():
                     await self._sample()
-                    if self._letters_due and self._tables.dead is not None:
+                    # Not while a snapshot is read: it has an older list, and shows it later.
+                    reading = self._merger.marked
+                    if self._letters_due and self._tables.dead is not None and not reading:
                         await self._read_letters()
                 else:
                     self._watching.clear()

@@ -14,9 +14,9 @@ from pepi_stream.announcements import VERSION, Announcement, Commit
 from pepi_stream.live.tables import Snapshot, Tables
 from pepi_stream.live.workers import Workers
 
-#: Commits kept aside while a snapshot is read, at most: some megabytes. (At 100 commits a second
-#: more than a minute's.)
-MAX_KEPT: Final = 10_000
+#: Window rows of the commits kept aside while a snapshot is read, at most: some 70 MB. (With a
+#: hundred rows each, 20 s of 100 commits a second; with a window by recipient each has thousands.)
+MAX_KEPT: Final = 250_000
 
 
 class AbandonedError(Exception):
@@ -84,6 +84,7 @@ class Merger:
         self._ledger = Ledger()
         self._nonce: str | None = None
         self._kept: list[Commit] | None = None
+        self._room = 0
 
     @property
     def marked(self) -> bool:
@@ -92,9 +93,7 @@ class Merger:
 
     def expect(self, nonce: str) -> None:
         """Begin: a marker with this name is about to be published."""
-        if self.marked:
-            self.abandon("a snapshot was given up")
-        self._nonce = nonce
+        self._nonce, self._kept = nonce, None
 
     def abandon(self, why: str) -> None:
         """End without a snapshot; another one is then needed for the reason that this was."""
@@ -105,7 +104,7 @@ class Merger:
         """Take in a message; messages must come in the order of the channel."""
         if said.marker:
             if said.marker == self._nonce:
-                self._nonce, self._kept = None, []
+                self._nonce, self._kept, self._room = None, [], MAX_KEPT
                 self.wanted = ""  # whatever was missed until now was committed before now
             return
         if said.v != VERSION:
@@ -116,8 +115,9 @@ class Merger:
         if said.doubt:
             self.wanted = "a worker may have died between a commit and its announcement"
         for commit in said.commits:
-            if self._kept is not None and len(self._kept) <= MAX_KEPT:
+            if self._kept is not None and self._room >= 0:
                 self._kept.append(commit)
+                self._room -= 1 + sum(len(rows) for rows in commit.windows.values())
             if self.seeded:
                 self._add(self.tables, commit)
 
@@ -128,7 +128,7 @@ class Merger:
             AbandonedError: the snapshot is of no use: read another one.
         """
         kept, self._kept = self._kept, None
-        if kept is None or len(kept) > MAX_KEPT:
+        if kept is None or self._room < 0:
             raise AbandonedError("too much happened while the tables were read")
         fresh = self.tables.read(snapshot)
         self._ledger = ledger

@@ -52,7 +52,8 @@ class WindowRows:
         self._ceiling = -1
         self._table = table
         self._starts: set[int] = set()
-        self._changed: set[tuple[int, tuple[str, ...]]] = set()
+        # Of starts that are kept only: nobody may ask for changes for weeks.
+        self._changed: dict[int, set[tuple[str, ...]]] = {}
         self._said: tuple[int, str] = (0, "")
 
     @classmethod
@@ -65,34 +66,40 @@ class WindowRows:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Add to the counts; what lies below the floor or above the ceiling is not kept."""
-        floor, ceiling, changed = self.floor, self._ceiling, self._changed
+        floor, ceiling = self.floor, self._ceiling
         at: int | None = None
         bucket: Bucket = {}
+        changed: set[tuple[str, ...]] = set()
         for start, values, n in rows:
             if not floor <= start <= ceiling:
                 continue
             if start != at:
                 at, bucket = start, self._bucket(start)
+                changed = self._changed.setdefault(start, set())
             if values in bucket:
                 bucket[values] += n
             else:
                 bucket[values] = n
                 self.size += 1
-            changed.add((start, values))
+            changed.add(values)
         if self.size > self.limit:
             self._trim()
 
     def become(self, fresh: WindowRows) -> bool:
         """Take over other rows; return whether some are gone that were not below the floor."""
-        gone = fresh.floor < self.floor
+        gone = False
         for start in self._starts - fresh._starts:
             gone |= start >= fresh.floor
             del self._table[self.name, start]
+            self._changed.pop(start, None)
         for start in fresh._starts:
             new = fresh._table[self.name, start]
             old: Bucket = self._table[self.name, start] if start in self._starts else {}
             gone |= not old.keys() <= new.keys()
-            self._changed.update((start, v) for v, n in new.items() if old.get(v) != n)
+            changed = self._changed.get(start, set()) & new.keys()
+            changed.update(values for values, n in new.items() if old.get(values) != n)
+            if changed:
+                self._changed[start] = changed
             self._table[self.name, start] = new
         self._starts = set(fresh._starts)
         self.size, self.floor, self.words = fresh.size, fresh.floor, fresh.words
@@ -113,10 +120,9 @@ class WindowRows:
         """Return what is new since the last call: of rows, floor and words."""
         new: dict[str, Any] = {}
         rows = [
-            [start, list(values), n]
-            for start, values in self._changed
-            if start in self._starts
-            and (n := self._table[self.name, start].get(values)) is not None
+            [start, list(values), self._table[self.name, start][values]]
+            for start, changed in self._changed.items()
+            for values in changed
         ]
         self._changed.clear()
         if rows:
@@ -147,6 +153,7 @@ class WindowRows:
 
     def _drop(self, start: int) -> None:
         self._starts.remove(start)
+        self._changed.pop(start, None)
         self.size -= len(self._table.pop((self.name, start)))
         self.floor = start + self.seconds
 

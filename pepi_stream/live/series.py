@@ -85,14 +85,14 @@ class Series:
         if floor > self._floor:
             self._floor = floor
             for start in [start for start in self._table if start < floor]:
-                del self._table[start]
+                self._drop(start)
 
     def become(self, fresh: Series) -> bool:
         """Take over another series; return whether a point of the last hour is gone."""
         gone = False
         for start in [start for start in self._table if start not in fresh._table]:
             gone |= start >= fresh._floor
-            del self._table[start]
+            self._drop(start)
         for start, point in fresh._table.items():
             if self._table.get(start) != point:
                 self._changed.add(start)
@@ -114,4 +114,8 @@ class Series:
         self.expire(now)
         due = sorted(start for start in self._changed if start <= now + _SHOWN_AHEAD)
         self._changed.difference_update(due)
-        return [[start, dict(self._table[start])] for start in due if start in self._table]
+        return [[start, dict(self._table[start])] for start in due]
+
+    def _drop(self, start: int) -> None:
+        del self._table[start]
+        self._changed.discard(start)

@@ -99,19 +99,16 @@ async def _read_window(
             if most == limit:
                 return WindowSeed(0, ceiling, rows)
             break
-        last = rows[-1][0]
-        if rows[0][0] != last:
+        if rows[0][0] != rows[-1][0]:
             break
-    newest, last = rows[0][0], rows[-1][0]
-    if newest == last and len(rows) > limit * WHOLE_START_FACTOR:
+    newest = rows[0][0]
+    if rows[-1][0] == newest and len(rows) > limit * WHOLE_START_FACTOR:
         return WindowSeed(newest + window.seconds, ceiling, [], too_many(limit))
-    # The newest start whole, however large, and the others while they fit.
-    kept = [row for row in rows if row[0] > last] if len(rows) > limit else rows
-    while len(kept) > limit and kept[-1][0] != newest:
-        kept = [row for row in kept if row[0] > kept[-1][0]]
-    if not kept:
-        kept = [row for row in rows if row[0] == newest]
-    return WindowSeed(kept[-1][0], ceiling, kept)
+    # The newest start whole, however large, and the others while they fit. (The oldest, of which
+    # rows may be missing, never does: there is a row more than may be.)
+    while len(rows) > limit and rows[-1][0] != newest:
+        rows = [row for row in rows if row[0] > rows[-1][0]]
+    return WindowSeed(rows[-1][0], ceiling, rows)
 
 
 async def _read_series(conn: aiomysql.Connection, window: Window, now: float) -> SeriesSeed:

@@ -47,7 +47,8 @@ class Workers:
         if said.state is not None:
             heard.state = said.state
             heard.totals.append((said.at, said.state.rows))
-            while said.at - heard.totals[0][0] > _RATE_MS:
+            # Not in order if its clock was set back.
+            while not 0 <= said.at - heard.totals[0][0] <= _RATE_MS:
                 heard.totals.popleft()
         return missed
 

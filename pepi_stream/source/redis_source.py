@@ -70,7 +70,7 @@ class RedisSource:
         # succeed while a large one waits to be recovered.)
         longest = int(settings.source.lease_seconds / settings.redis.timeout_seconds)
         self._claiming, self._recovering = Patience(longest), Patience(longest)
-        self.announcer = Announcer(clock_ms())
+        self.announcer = Announcer(clock_ms(), store.db)
         self._deliver = deliver
         self._claimed: asyncio.Queue[Claim] = asyncio.Queue()
         self._quiet = asyncio.Event()

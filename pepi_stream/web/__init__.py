@@ -33,4 +33,4 @@ def register_pages(app: Any, settings: Settings, live: LiveState) -> None:
         bind=lambda: str(app.conf.web_bind),
         receiver=build_receiver(settings),
     )
-    app.web._runner = Runner(app.web.web_app)
+    app.web._runner = Runner(app.web.web_app, settings.web.clients)

@@ -181,6 +181,7 @@ class Hub:
         """Return the snapshot as JSON, at most a tick old; who asks for it looks, too."""
         if self._now() - self._snapshot_at >= TICK_SECONDS:
             self._live.watch()
+            self._forget_names()
             self._encode_snapshot()
         return self._snapshot
 
@@ -190,13 +191,10 @@ class Hub:
             client.close()
             self._clients.discard(client)
         self._live.watch()
+        self._forget_names()
         changes = self._live.changes()
-        renamed = self._masker.full
-        if renamed:
-            self._masker.forget()
-        if renamed or (changes is not None and changes.get("snapshot")):
-            for client in self._clients:
-                client.fall_behind()
+        if changes is not None and changes.get("snapshot"):
+            self._fall_behind()
         behind = [client for client in self._clients if client.behind and client.idle]
         abreast = [client for client in self._clients if not client.behind]
         silent = self._now() - self._sent_at >= SILENCE_SECONDS
@@ -214,6 +212,16 @@ class Hub:
             message = _message(self._id, b"change", self._encode_changes(changes or {}))
             for client in abreast:
                 client.give(message)
+
+    def _forget_names(self) -> None:
+        """Bound the masker's memory; all need a snapshot then, as names may be others."""
+        if self._masker.full:
+            self._masker.forget()
+            self._fall_behind()
+
+    def _fall_behind(self) -> None:
+        for client in self._clients:
+            client.fall_behind()
 
     def _encode_snapshot(self) -> None:
         data = self._masker.mask(self._live.snapshot()) | {"id": self._id}
@@ -237,6 +245,7 @@ class Hub:
             try:
                 self.tick()
             except Exception:  # the page goes stale, the worker goes on
+                self._fall_behind()  # the state does not tell the same changes again
                 if self._now() - self._logged_at >= _LOG_SECONDS:
                     self._logged_at = self._now()
                     logger.exception("web: the live page cannot be brought up to date")

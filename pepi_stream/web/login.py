@@ -62,6 +62,8 @@ class Login:
         """Compare the token; the right one sets the cookie and leads to the page."""
         if self._token is None:
             return _see("/live/")
+        if _another_site_asks(request):  # ten guesses of its, and this address has to wait
+            return _page(403, "Another site's page sent this form.")
         seconds = self._failures.wait_seconds(request.remote)
         if seconds:
             answer = _page(429, f"Too many wrong tokens. Try again in {seconds} seconds.")
@@ -91,7 +93,7 @@ class Login:
     async def log_out(self, request: web.Request) -> web.Response:
         """Clear the cookie, unless another site's page asks for it."""
         answer = _see("/live/login")
-        if request.headers.get("Sec-Fetch-Site") != "cross-site":
+        if not _another_site_asks(request):
             answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return answer
 
@@ -119,6 +121,10 @@ async def _token_of(request: web.Request) -> str | None:
                 return None
     # A browser sends white space that was copied along.
     return dict(parse_qsl(body.decode("latin-1"), encoding="utf-8")).get("token", "").strip()
+
+
+def _another_site_asks(request: web.Request) -> bool:
+    return request.headers.get("Sec-Fetch-Site") == "cross-site"
 
 
 def _came_by_https(request: web.Request) -> bool:

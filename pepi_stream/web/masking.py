@@ -4,6 +4,7 @@ Whatever stands before an at-sign, back to a space, quote, angle or square brack
 semicolon, is taken for a local part (RFC 5321, more or less) and keeps its first letter or digit,
 and the punctuation before that. It is better to mask too much: ``email=john@example.com`` becomes
 ``e•••@example.com``. An at-sign may be percent-encoded or JSON-escaped, more than once.
+What was cut off where it is stored may have lost its at-sign: its end is masked.
 All of it takes time linear in the text.
 """
 
@@ -12,6 +13,9 @@ from __future__ import annotations
 import functools
 import re
 from typing import Any, Final
+
+from pepi_stream.formats.base import MAX_REASON
+from pepi_stream.windows import MAX_DIMENSION
 
 FILLER: Final = "•••"
 _FILLER_AS_LATIN_1: Final = FILLER.encode().decode("latin-1")
@@ -61,7 +65,7 @@ def mask_payload(payload: str, *, is_hex: bool, truncated: bool) -> str:
         truncated: whether its end was cut off, maybe in the middle of an address.
     """
     if not is_hex:
-        return _mask_cut(payload, FILLER) if truncated else mask_text(payload)
+        return _mask_cut(payload) if truncated else mask_text(payload)
     whole = payload[: len(payload) // 2 * 2]
     text = bytes.fromhex(whole).decode("latin-1")
     mask = _mask_cut if truncated else mask_text
@@ -69,7 +73,7 @@ def mask_payload(payload: str, *, is_hex: bool, truncated: bool) -> str:
     return whole if masked == text else masked.encode("latin-1").hex()
 
 
-def _mask_cut(text: str, filler: str) -> str:
+def _mask_cut(text: str, filler: str = FILLER) -> str:
     return mask_text(text + "@", filler)[:-1]
 
 
@@ -118,7 +122,7 @@ class Masker:
         """Return a copy of a dead letter that may leave."""
         if self._show:
             return dict(letter)
-        masked = {key: _walk(value) for key, value in letter.items() if key != "payload"}
+        masked: dict[str, Any] = _walk({k: v for k, v in letter.items() if k != "payload"})
         if isinstance(letter.get("payload"), str):
             masked["payload"] = mask_payload(
                 letter["payload"],
@@ -147,7 +151,7 @@ class Masker:
     def _name(self, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        masked = mask_text(value)
+        masked = _mask_cut(value) if len(value) >= MAX_DIMENSION else mask_text(value)
         if masked == value:
             return value
         known = self._names.get(value)
@@ -157,6 +161,10 @@ class Masker:
         return known
 
 
+def _mask_reason(value: Any) -> Any:
+    return _mask_cut(value) if isinstance(value, str) and len(value) >= MAX_REASON else _walk(value)
+
+
 _OF_NAMES: Final = ("windows", "series")
 
 
@@ -164,7 +172,10 @@ def _walk(value: Any) -> Any:
     if isinstance(value, str):
         return mask_text(value)
     if isinstance(value, dict):
-        return {mask_text(str(key)): _walk(inner) for key, inner in value.items()}
+        return {
+            mask_text(str(key)): _mask_reason(inner) if key == "reason" else _walk(inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_walk(inner) for inner in value]
     return value

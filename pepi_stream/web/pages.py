@@ -9,7 +9,6 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from pepi_stream.errors import PepiError, message_of
 from pepi_stream.ingest import Receiver
 from pepi_stream.settings import WebSettings
 from pepi_stream.web.auth import Failures, Token
@@ -55,9 +54,9 @@ class Pages:
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
                 letter = await self._live.dead_letter(int(seq))
-        except (PepiError, TimeoutError) as exc:
-            why = message_of(exc) or f"MySQL has not answered within {_LOOK_SECONDS:g} s"
-            return json_answer({"error": mask_text(why)}, 503)
+        except TimeoutError:
+            why = f"MySQL has not answered within {_LOOK_SECONDS:g} s"
+            return json_answer({"error": why}, 503)
         if letter is None:
             return json_answer({"error": f"there is no dead letter {int(seq)}"}, 404)
         return json_answer(self._masker.mask_dead_letter(letter))

@@ -164,6 +164,23 @@ def test_a_table_is_sorted_filtered_and_grouped(make_site: MakeSite, open_page: 
     expect(page.get_by_test_id("window-n").first).not_to_have_text(once[0])
 
 
+def test_rows_that_are_not_shown_are_not_said_to_be_none(
+    make_site: MakeSite, open_page: OpenPage
+) -> None:
+    site = make_site(PEPI_WEB__ROWS="100")
+    site.start()
+    page = open_page(site.url)
+    page.get_by_test_id("window-picker").select_option("hour")
+    summary = page.get_by_test_id("windows-summary")
+    expect(summary).to_have_text("Nothing has been counted yet.")
+    at = int(time.time())  # one hour's
+    site.flow.push(event(n, campaign=f"campaign {n}", ts=at) for n in range(1001))
+    expect(summary).to_contain_text("One window alone has more than 1,000 rows, too many to show")
+    page.reload()
+    page.get_by_test_id("window-picker").select_option("hour")
+    expect(summary).to_contain_text("One window alone has more than 1,000 rows")
+
+
 def test_a_dead_letter_is_seen_whole_and_addresses_are_masked(
     make_site: MakeSite, open_page: OpenPage
 ) -> None:
@@ -180,6 +197,17 @@ def test_a_dead_letter_is_seen_whole_and_addresses_are_masked(
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(figure(page, "dead")).to_have_text("1")
+
+
+def test_why_a_dead_letter_cannot_be_seen_is_said(make_site: MakeSite, open_page: OpenPage) -> None:
+    site = make_site()
+    site.start()
+    site.flow.push([b"not JSON"])
+    page = open_page(site.url, quiet=False)  # the browser complains of the answer
+    page.get_by_test_id("dead-open").first.wait_for()
+    site.flow.sql("RENAME TABLE pepi_dead_letter TO away")
+    page.get_by_test_id("dead-open").first.click()
+    expect(page.get_by_test_id("dead-dialog")).to_contain_text("pepi_dead_letter")
 
 
 def test_a_worker_without_windows_has_a_page_too(make_site: MakeSite, open_page: OpenPage) -> None:

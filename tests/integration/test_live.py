@@ -11,8 +11,17 @@ from typing import Any
 import pytest
 import redis as sync_redis
 
+from pepi_stream.announcements import Announcer
+from pepi_stream.claims import clock_ms, new_claim_id
+from pepi_stream.claims.claim import first_claim_key
 from pepi_stream.live import Live
 from pepi_stream.live import live as live_module
+from pepi_stream.live import look as look_module
+from pepi_stream.live import snapshot as snapshot_module
+from pepi_stream.live.merge import claim_keys
+from pepi_stream.live.snapshot import read_snapshot
+from pepi_stream.sink import connect
+from pepi_stream.sink.connection import disconnect
 from tests.living import QUEUE, Stand, payload, stand, total
 from tests.sinking import database
 from tests.waiting import wait_until
@@ -123,6 +132,92 @@ async def test_a_lost_connection_is_made_good(
     await committer.commit(batch(0, 10))  # nobody hears it
     await wait_until(here.equal)
     assert live.reads > 1
+
+
+async def test_a_connection_that_is_lost_while_nothing_is_to_do_is_made_good_soon(
+    here: Stand, admin: Any, never_by_itself: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No snapshot is begun before Redis has confirmed: its marker would not be heard."""
+    monkeypatch.setattr(live_module, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(live_module, "_HURRIED", 1e9)
+    monkeypatch.setattr(live_module, "_MARKER_SECONDS", 3600.0)
+    live = here.live()
+    committer = await here.committer()
+    await seeded(live)
+    await committer.commit(batch(0, 10))
+    await wait_until(here.equal)
+    admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    await committer.commit(batch(0, 10))
+    await wait_until(here.equal)
+    assert live.reads == 2
+
+
+async def test_a_worker_whose_clock_is_behind_does_not_have_the_tables_read_again_and_again(
+    here: Stand, never_by_itself: None
+) -> None:
+    """Its claims look too old for the snapshot's ledger to have been asked about them."""
+    live = here.live()
+    committer = await here.committer()
+    await seeded(live)
+    committer.store._clock = lambda: clock_ms() - 600_000
+    behind = committer.announcer.alive(clock_ms() - 600_000, rows=0, dead=0, held=0)
+    await committer.store.publish(behind)
+    await wait_until(lambda: live._merger.workers.behind_ms() > 500_000)
+    live._merger.wanted = "the test wants it"
+    live._stirred.set()
+    await wait_until(lambda: live.reads == 2)
+    for n in range(5):
+        outcome = await committer.write(await committer.claim(batch(n, 10)))
+        message = committer.announcer.committed([outcome], clock_ms() - 600_000)
+        await committer.store.ack([c.id for c in outcome.committed], message)
+    await wait_until(here.equal)
+    assert (total(live), live.reads, live._merger.wanted) == (50, 2, "")
+
+
+async def test_the_ledger_is_read_page_by_page(
+    here: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_module, "_PAGE", 3)
+    monkeypatch.setattr(snapshot_module, "_CHUNK", 2)
+    committer = await here.committer()
+    young = [(await committer.commit(batch(n, 1))).committed[0].id for n in range(7)]
+    committer.store._clock = lambda: clock_ms() - 600_000
+    old = [(await committer.commit(batch(n, 1))).committed[0].id for n in range(5)]
+    conn = await connect(here.settings.database)
+    try:
+        _, ledger = await read_snapshot(
+            conn,
+            here.database.pipeline.windows,
+            limit=10,
+            now=time.time(),
+            asked=claim_keys([*old, new_claim_id(0)]),
+            since=first_claim_key(clock_ms() - 60_000),
+            sizes={},
+        )
+    finally:
+        conn.close()
+    assert ledger.known == claim_keys([*young, *old])
+
+
+async def test_a_queue_of_the_same_name_in_another_database_of_redis_is_not_ours(
+    here: Stand, never_by_itself: None
+) -> None:
+    """Its workers publish on the same channel."""
+    live = here.live()
+    ours, theirs = await here.committer(), await here.committer()
+    theirs.announcer = Announcer(clock_ms(), theirs.store.db + 1)
+    await seeded(live)
+    await theirs.alive()
+    await theirs.commit(batch(0, 10))
+    theirs.announcer.alive(0, rows=0, dead=0, held=0)  # a gap
+    await theirs.alive()
+    await ours.alive()
+    await ours.commit(batch(0, 5))
+    await wait_until(lambda: total(live) >= 5)
+    assert total(live) == 5
+    live._page.judge()
+    assert live.snapshot()["figures"]["workers"]["value"] == 1
+    assert live.reads == 1
 
 
 async def test_a_missing_number_is_noticed(here: Stand, never_by_itself: None) -> None:
@@ -270,6 +365,61 @@ async def test_dead_letters_are_counted_listed_and_shown_whole(
     assert bytes.fromhex(cut["payload"]) == large[: 256 * 1024]
     assert await live.dead_letter(newest["seq"] + 1_000_000) is None
     assert await live.dead_letter(newest["seq"] + 1) is None  # a part, no letter
+
+
+async def test_many_who_look_at_dead_letters_do_not_take_all_connections(
+    here: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = here.live()
+    await seeded(live)
+    open_now, most = 0, 0
+
+    async def counted(*args: Any) -> Any:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+        return await connect(*args)
+
+    async def counted_out(conn: Any) -> None:
+        nonlocal open_now
+        await disconnect(conn)
+        open_now -= 1
+
+    monkeypatch.setattr(live_module, "connect", counted)
+    monkeypatch.setattr(live_module, "disconnect", counted_out)
+    assert await asyncio.gather(*(live.dead_letter(n) for n in range(1, 50))) == [None] * 49
+    assert (open_now, most) == (0, 4)
+
+
+async def test_a_snapshot_that_is_read_for_long_does_not_hide_a_newer_dead_letter(
+    here: Stand, never_by_itself: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any, **kwargs: Any) -> Any:
+        snapshot = await read_snapshot(*args, **kwargs)
+        read.set()
+        await go_on.wait()
+        return snapshot
+
+    monkeypatch.setattr(live_module, "_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(look_module, "_FRESH_SECONDS", 0.0)
+    live = here.live()
+    committer = await here.committer()
+    await seeded(live)
+    monkeypatch.setattr(live_module, "read_snapshot", slowly)
+    live._merger.wanted = "the test wants it"
+    live._stirred.set()
+    await read.wait()
+    await committer.commit([b"not JSON"])
+    await wait_until(lambda: live._letters_due)
+    live.watch()
+    for _ in range(2):  # the first is over, and what comes after it, when the second is there
+        last = live._lookout.last
+        await wait_until(lambda last=last: live._lookout.last is not last)  # type: ignore[misc]
+    go_on.set()
+    await wait_until(lambda: live.reads == 2)
+    await wait_until(lambda: len(live.snapshot()["dead"]) == 1)
 
 
 async def test_figures_are_sampled_while_somebody_looks(here: Stand) -> None:

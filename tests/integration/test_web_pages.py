@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from pathlib import Path
@@ -11,6 +12,8 @@ import aiohttp
 import pytest
 
 from pepi_stream.errors import TransientError
+from pepi_stream.web import server
+from tests.waiting import wait_until
 from tests.web_pages import BEARER, TOKEN, site
 
 OPEN_PATHS = ("/healthz", "/readyz", "/live/login", "/live/logout", "/live/static/login.css")
@@ -160,6 +163,22 @@ async def test_logging_out_clears_the_cookie_unless_another_site_asks() -> None:
         headers = {"Sec-Fetch-Site": "cross-site"}
         async with client.get("/live/logout", headers=headers, allow_redirects=False) as out:
             assert not out.cookies
+
+
+async def test_another_sites_page_can_neither_log_in_nor_lock_out() -> None:
+    async with site(token=TOKEN) as pages, aiohttp.ClientSession(pages.url) as client:
+        headers = {"Sec-Fetch-Site": "cross-site"}
+        for token in (*["wrong"] * 10, TOKEN):
+            form = client.post(
+                "/live/login", data={"token": token}, headers=headers, allow_redirects=False
+            )
+            async with form as refused:
+                assert (refused.status, refused.cookies) == (403, {})
+        async with client.post(
+            "/live/login", data={"token": TOKEN}, allow_redirects=False
+        ) as right:
+            assert right.status == 303
+            assert right.cookies["pepi_live"].value
 
 
 async def test_after_ten_wrong_tokens_nobody_there_is_listened_to(
@@ -349,6 +368,17 @@ async def test_only_a_number_finds_a_dead_letter(seq: str, status: int) -> None:
             assert isinstance(await answer.json(), dict)
 
 
+async def test_a_dead_letter_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pepi_stream.web.pages._LOOK_SECONDS", 0.05)
+    async with site() as pages, aiohttp.ClientSession(pages.url) as client:
+        monkeypatch.setattr(pages.live, "dead_letter", lambda _: asyncio.Event().wait())
+        async with client.get("/live/dead/7") as answer:
+            assert answer.status == 503
+            assert await answer.json() == {"error": "MySQL has not answered within 0.05 s"}
+
+
 async def test_the_probes() -> None:
     async with site() as pages, aiohttp.ClientSession(pages.url) as client:
         for method in (client.get, client.head):
@@ -392,3 +422,37 @@ async def test_an_idle_connection_does_not_hold_up_the_end() -> None:
         writer.write(b"GET /live/snapshot HTTP/1.1\r\n")
         await writer.drain()
     writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"])
+async def test_who_asks_for_nothing_is_sent_away(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "FIRST_REQUEST_SECONDS", 0.05)
+    async with (
+        site() as pages,
+        aiohttp.ClientSession(pages.url) as client,
+        client.get("/live/events") as stream,
+        asyncio.timeout(10),
+    ):
+        assert await pages.raw(said) == b""
+        for _ in range(3):  # who has asked for something stays
+            await stream.content.readuntil(b"\n\n")
+
+
+async def test_connections_without_end_leave_the_worker_its_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "OTHER_CONNECTIONS", 3)
+    async with site(clients="2") as pages, asyncio.timeout(10):
+        running = pages.runner.server
+        assert running is not None
+        opened = [await asyncio.open_connection("127.0.0.1", pages.port) for _ in range(5)]
+        await wait_until(lambda: len(running.connections) == 5)
+        with contextlib.suppress(ConnectionError):
+            assert await pages.raw(b"GET /healthz HTTP/1.0\r\n\r\n") == b""
+        opened[0][1].close()
+        await wait_until(lambda: len(running.connections) == 4)
+        assert (await pages.raw(b"GET /healthz HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.0 200")
+        for _, writer in opened:
+            writer.close()

@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepi_stream.claims import Claim, HeldClaims, claim_age_seconds, new_claim_id
+from pepi_stream import announcements
+from pepi_stream.claims import (
+    Claim,
+    ClaimStore,
+    HeldClaims,
+    claim_age_seconds,
+    connect_redis,
+    new_claim_id,
+)
 from pepi_stream.claims.claim import first_claim_key
+from pepi_stream.settings import load_settings
+from pepi_stream.source import RedisSource
 
 NOW = 1_700_000_000_000
 PAYLOADS = st.lists(st.binary(max_size=4) | st.sampled_from([b",", b"1", b"1,0", b"0,0"]))
@@ -195,3 +205,26 @@ def test_held_claims_are_full_at_so_many_bytes_too() -> None:
     held.drop([first.id])
     full.append(held.full)
     assert full == [False, True, False]
+
+
+# a queue's place
+
+
+@pytest.mark.parametrize(
+    ("url", "db"),
+    [
+        ("redis://localhost:6379", 0),
+        ("redis://localhost:6379/3", 3),
+        ("rediss://localhost:6379/4", 4),
+        ("unix:///tmp/redis.sock", 0),
+        ("unix:///tmp/redis.sock?db=5", 5),
+    ],
+)
+async def test_a_worker_says_which_of_redis_databases_its_queue_is_in(url: str, db: int) -> None:
+    async def deliver(_: Claim) -> None: ...
+
+    settings = load_settings({"REDIS_URL": url})
+    store = ClaimStore(connect_redis(settings.redis), queue="q", lease_seconds=30)
+    announcer = RedisSource(store, settings, deliver=deliver).announcer
+    assert announcements.decode(announcer.leaving(NOW)).db == store.db == db
+    await store.close()

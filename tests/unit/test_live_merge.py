@@ -307,20 +307,39 @@ def test_what_is_heard_of_a_worker_for_the_first_time_is_no_gap() -> None:
     assert reader.wanted
 
 
+@pytest.mark.parametrize(("commits", "rows"), [(5, 1), (2, 5), (9, 0)])
 def test_a_reader_that_hears_more_than_it_keeps_reads_again(
-    monkeypatch: pytest.MonkeyPatch,
+    commits: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merge, "MAX_KEPT", 3)
+    """A commit may have many rows: they are what takes memory."""
+    monkeypatch.setattr(merge, "MAX_KEPT", 8)
     reader = merger()
-    reader.expect("n")
-    reader.hear(announcements.decode(announcements.marker("n", NOW_MS)), NOW_MS)
-    for number in range(5):
-        commit = _commit(str(uuid.uuid4()))
-        reader.hear(
-            Announcement(announcements.VERSION, "w", number, NOW_MS, commits=[commit]), NOW_MS
+    [row] = _commit().windows["minute"]
+    said = [
+        Announcement(
+            announcements.VERSION,
+            "w",
+            number,
+            NOW_MS,
+            commits=[Commit([str(uuid.uuid4())], rows, 0, {"minute": [row] * rows})],
         )
+        for number in range(commits)
+    ]
+    empty = Snapshot({"minute": WindowSeed(0, 1 << 40, [])})
+
+    def hear(some: list[Announcement]) -> None:
+        reader.expect("n")
+        reader.hear(announcements.decode(announcements.marker("n", NOW_MS)), NOW_MS)
+        for one in some:
+            reader.hear(one, NOW_MS)
+
+    hear(said * 5)
+    assert reader._kept is not None
+    assert len(reader._kept) <= 9
     with pytest.raises(AbandonedError):
-        reader.complete(Snapshot({"minute": WindowSeed(0, 1 << 40, [])}), Ledger())
+        reader.complete(empty, Ledger())
+    hear(said[:-1])  # there is room again, and enough for this
+    reader.complete(empty, Ledger())
 
 
 def test_the_marker_of_another_reader_means_nothing() -> None:

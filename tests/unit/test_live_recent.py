@@ -78,6 +78,17 @@ def test_workers_are_listed_with_their_rate_and_forgotten_when_silent() -> None:
     assert not workers.listed()
 
 
+def test_a_clock_that_is_set_back_costs_neither_memory_nor_the_rate() -> None:
+    workers = Workers()
+    for second in range(10):
+        workers.hear(alive("host:1:0", second, NOW_MS + second * 1000, 500 * second), NOW_MS)
+    for second in range(10, 20):
+        at = NOW_MS + (second - 3600) * 1000
+        workers.hear(alive("host:1:0", second, at, 500 * second), NOW_MS)
+    assert workers.listed()[0]["rate"] == 500.0
+    assert len(workers._heard["host:1:0"].totals) == 6
+
+
 def test_a_missing_number_is_a_gap_and_a_new_worker_is_none() -> None:
     workers = Workers()
     assert not workers.hear(alive("a", 9, NOW_MS, 0), NOW_MS)

@@ -83,6 +83,19 @@ def test_two_windows_share_a_table() -> None:
     assert (one.rows(), other.rows()) == ([[60, ["a"], 2]], [[60, ["a"], 1]])
 
 
+def test_what_changed_is_bounded_while_nobody_asks_for_it() -> None:
+    made = rows(10)
+    for start in range(0, 6000, 60):
+        made.add([(start, (f"{start} {i}",), 1) for i in range(5)])
+    assert made.size == 10
+    assert len(made._changed) == 2
+    for start in range(6000, 12_000, 60):
+        made.become(WindowRows.of("minute", 60, 10, WindowSeed(start, FAR, [(start, ("a",), 1)])))
+    assert made._changed == {start: {("a",)}}
+    made.become(WindowRows.of("minute", 60, 10, WindowSeed(start, FAR, [(start, ("b",), 1)])))
+    assert made.changes()["rows"] == [[start, ["b"], 1]]
+
+
 deltas = st.lists(
     st.tuples(st.integers(0, 6).map(lambda n: n * 60), st.sampled_from(["a", "b", "c"]))
 )

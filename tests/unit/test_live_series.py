@@ -51,3 +51,22 @@ def test_the_same_again_changes_nothing_and_a_missing_point_is_noticed() -> None
     assert not made.become(Series.of(SeriesSeed(*span(NOW), found)))
     assert made.changes(NOW) == []
     assert made.become(Series.of(SeriesSeed(*span(NOW), found[:1])))
+
+
+def test_what_changed_is_bounded_while_nobody_asks_for_it() -> None:
+    made = series()
+    for minute in range(NOW, NOW + 100 * HOUR, 60):
+        made.become(Series.of(SeriesSeed(*span(minute), [(minute, "sent", 1)])))
+    made.expire(minute)
+    assert made._changed == {minute}
+
+
+def test_the_names_that_are_told_apart_come_with_what_was_read() -> None:
+    made = series(*((NOW, f"name {i}", 1) for i in range(MAX_NAMES)))
+    made.become(Series.of(SeriesSeed(*span(NOW), [(NOW, "sent", 2)])))
+    made.add([(NOW, "sent", 3)])
+    assert made.points(NOW) == [[NOW, {"sent": 5}]]
+    made.become(Series.of(SeriesSeed(*span(NOW), [(NOW, f"{i}", 1) for i in range(MAX_NAMES)])))
+    made.add([(NOW, "sent", 3)])
+    [[_, point]] = made.points(NOW)
+    assert point[OTHER] == 3

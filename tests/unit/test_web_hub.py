@@ -273,6 +273,41 @@ async def test_a_state_that_fails_is_logged_once_and_tried_again(
     assert len(caplog.records) == 1
 
 
+async def test_changes_that_were_lost_to_a_failure_are_made_good_by_a_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pepi_stream.web.hub.TICK_SECONDS", 0.0)
+    live, masker = FakeLive(), Masker()
+    hub = Hub(live, masker, limit=1)
+    client = hub.join(lambda: None)
+    assert parse(await client.next())[1] == "snapshot"
+    waiting = await ask(client)
+    live.next.append({"windows": 1})  # nothing that can be masked
+    live.data["queue"] = "another"
+    message = await waiting
+    assert parse(message)[1] == "snapshot"
+    assert b'"queue":"another"' in message
+    await hub.close()
+
+
+async def test_names_are_forgotten_also_while_only_programs_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    client = bench.join()
+    bench.tick()
+    await taken(client)
+    waiting = await ask(client)
+    monkeypatch.setattr("pepi_stream.web.masking._NAMES_AT_ONCE", 3)
+    for number in range(9):
+        bench.time += TICK_SECONDS
+        bench.live.data["windows"]["minute"]["rows"] = [[60, ["sent", f"{number}@example.com"], 1]]
+        bench.hub.snapshot()
+        assert len(bench.masker._names) <= 3
+    bench.tick(CHANGE)
+    assert parse(await waiting)[1] == "snapshot"
+
+
 async def test_snapshots_for_programs_are_made_once_a_tick_and_say_that_somebody_looks() -> None:
     bench = Bench()
     first = bench.hub.snapshot()

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pepi_stream.formats.base import MAX_REASON
 from pepi_stream.web.masking import Masker, mask_payload, mask_text
+from pepi_stream.windows import MAX_DIMENSION
 
 ATEXT = string.ascii_letters + string.digits + "!#$%&'*+-/=?^_`{|}~.éü例"
 LOCALS = st.text(ATEXT, min_size=2, max_size=64).map(lambda local: "x" + local + "z")
@@ -176,6 +178,26 @@ def test_all_that_leaves_is_masked_and_the_original_stays() -> None:
     assert masked["new"] == {"b•••@a.b": ["b•••@a.b", None, True]}
     assert "bob@" not in json.dumps(masked)
     assert Masker(show=True).mask(data) == data
+
+
+@pytest.mark.parametrize(
+    ("end", "masked"),
+    [("john.doe@ex", "j•••@e•••"), ("john.doe@", "j•••@"), ("john.d", "j•••"), ("it ", "it ")],
+)
+def test_what_was_cut_off_where_it_is_stored_is_masked_up_to_the_cut(end: str, masked: str) -> None:
+    start = "x" * (MAX_REASON - len(end) - 1) + " "
+    letter = {"seq": 1, "reason": start + end}
+    assert Masker().mask({"dead": [letter]})["dead"] == [letter | {"reason": start + masked}]
+    assert Masker().mask_dead_letter(letter)["reason"] == start + masked
+    start = start[-MAX_DIMENSION + len(end) :]
+    assert names(Masker().mask(window(start + end))) == [start + masked]
+
+
+def test_what_is_whole_is_shown_whole() -> None:
+    reason, name = "x " * (MAX_REASON // 2 - 1) + "y", "x " * (MAX_DIMENSION // 2 - 1) + "yz"
+    masker = Masker()
+    assert masker.mask_dead_letter({"reason": reason}) == {"reason": reason}
+    assert names(masker.mask(window(name))) == [name]
 
 
 def test_parts_that_did_not_change_may_be_missing() -> None:

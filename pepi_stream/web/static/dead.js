@@ -62,6 +62,12 @@ export class DeadLetters {
   }
 }
 
+// A proxy's refusal is not JSON.
+async function whyNot(response) {
+  const { error } = await response.json().catch(() => ({}));
+  return error ?? `The server answers ${response.status}.`;
+}
+
 export class DeadLetterDialog {
   #asked = 0;
   #payload = "";
@@ -91,7 +97,7 @@ export class DeadLetterDialog {
       const response = await fetch(`dead/${encodeURIComponent(seq)}`, { cache: "no-store", signal: AbortSignal.timeout(15000) });
       if (response.status === 401) this.onLogin();
       else if (response.status === 404) problem = "It is not there any more: it was replayed or deleted.";
-      else if (!response.ok) problem = `The server answers ${response.status}.`;
+      else if (!response.ok) problem = await whyNot(response);
       else letter = await response.json();
     } catch {
       problem = "The server does not answer.";

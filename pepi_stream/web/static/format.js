@@ -39,7 +39,7 @@ export function duration(seconds) {
   return `${Math.round(size / 86400)} d`;
 }
 
-// How long ago, in whole units: an age that is redrawn four times a second should not flicker.
+// How long ago, in whole units: an age that is redrawn several times a second should not flicker.
 export const age = (seconds) => (seconds < 60 ? `${Math.max(0, Math.floor(seconds))} s` : duration(seconds));
 
 export function bytes(value) {

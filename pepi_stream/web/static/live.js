@@ -59,7 +59,7 @@ function draw() {
   drawHealth(true);
   figures.draw(state);
   workers.draw(state);
-  // What goes by the minute, or by the second, does not gain from being drawn four times a second.
+  // What goes by the minute, or by the second, does not gain from being drawn with every message.
   const now = performance.now();
   if (!lit || now - slowAt > SLOW_MS) {
     slowAt = now;

@@ -32,8 +32,8 @@ export class LiveState {
     this.series = { window, seconds, words, points: new Map() };
     this.#addPoints(points ?? []);
     this.windows = new Map();
-    for (const [name, { seconds: length, by, floor, rows }] of Object.entries(snapshot.windows)) {
-      const table = { name, seconds: length, by, floor, rows: new Map() };
+    for (const [name, { seconds: length, by, floor, words, rows }] of Object.entries(snapshot.windows)) {
+      const table = { name, seconds: length, by, floor, words, rows: new Map() };
       for (const row of rows.map(makeRow)) table.rows.set(row.key, row);
       this.windows.set(name, table);
     }
@@ -58,7 +58,7 @@ export class LiveState {
     return true;
   }
 
-  #mergeWindow(name, { floor, rows }) {
+  #mergeWindow(name, { floor, words, rows }) {
     const table = this.windows.get(name);
     if (!table) return; // A window this snapshot did not describe: its dimensions are unknown.
     for (const fresh of (rows ?? []).map(makeRow)) {
@@ -66,6 +66,7 @@ export class LiveState {
       if (row) row.n = fresh.n;
       else table.rows.set(fresh.key, fresh);
     }
+    if (words !== undefined) table.words = words;
     if (floor !== undefined) {
       table.floor = floor;
       for (const row of table.rows.values()) if (row.start < floor) table.rows.delete(row.key);

@@ -174,7 +174,7 @@ export class WindowTable {
   }
 
   // Lit as long as the number keeps changing and a moment longer. Not an animation: restarting eighty of
-  // them four times a second costs more than all the rest of the page.
+  // them with every message costs more than all the rest of the page.
   #light(drawn) {
     drawn.litUntil = performance.now() + LIT_MS;
     if (!this.#lit.has(drawn)) drawn.number.dataset.lit = "";
@@ -200,9 +200,11 @@ export class WindowTable {
     const range = from > 0 ? `${count(from + 1)} to ${count(from + shown.length)}` : count(shown.length);
     const which = all === shown.length ? `${count(all)} ${all === 1 ? "row" : "rows"}` : `${range} of ${count(all)} rows`;
     const since = table.floor > 0 ? `, since ${clock(table.floor * 1000)}` : "";
-    setText(byId("windows-summary"), all === 0
-      ? (this.#filter ? "No row matches the filter." : "Nothing has been counted yet.")
-      : `${which}, ${count(view.total)} events${since}`);
+    const nothing = this.#filter && table.rows.size > 0 ? "No row matches the filter." : "Nothing has been counted yet.";
+    const said = all === 0 ? nothing : `${which}, ${count(view.total)} events${since}`;
+    // Rows that are missing and rows that do not exist are not the same.
+    const missing = table.words && `${table.words[0].toUpperCase()}${table.words.slice(1)}.`;
+    setText(byId("windows-summary"), !missing ? said : all === 0 ? missing : `${said}. ${missing}`);
     const more = byId("windows-more");
     const left = all - from - shown.length;
     more.hidden = left <= 0;
