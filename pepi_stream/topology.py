@@ -33,6 +33,8 @@ from pepi_stream.services import Delivery, LiveService, live_table
 from pepi_stream.settings import Settings
 from pepi_stream.web import register_pages, require_closed
 
+_CANCEL_SECONDS = 1.0  # as long as mode gives them
+
 
 class BrokerlessBoot(BootStrategy):
     """Starts no Kafka client: the queue is Redis."""
@@ -79,6 +81,13 @@ class PepiWorker(faust.Worker):
             super().execute_from_commandline()
         except SystemExit as exc:
             raise SystemExit(getattr(self.app, "exit_code", 0) or exc.code) from None
+
+    async def _sentinel_task(self) -> None:
+        """Await what was cancelled, before the loop is closed. mode always sleeps a second here."""
+        cancelled = asyncio.all_tasks() - {asyncio.current_task()}
+        if cancelled:
+            await asyncio.wait(cancelled, timeout=_CANCEL_SECONDS)
+        await asyncio.sleep(0)  # transports that were closed tell their protocols in the next turn
 
 
 def _require_web(conf: Any, settings: Settings) -> None:

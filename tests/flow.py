@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -114,13 +115,21 @@ class Flow:
             timeout=60,
         )
 
+    def commands(self, *each: Sequence[str]) -> list[subprocess.CompletedProcess[str]]:
+        """Run several commands at the same time, where none needs what another does."""
+        with ThreadPoolExecutor(len(each)) as pool:
+            return list(pool.map(lambda args: self.command(*args), each))
+
     def migrate(self) -> None:
         """Make the tables."""
         done = self.command("migrate")
         assert done.returncode == 0, done.stderr
 
     def make_tables(self) -> None:
-        """Make the tables as ``migrate`` makes them, without the second that a command takes."""
+        """Make the tables as ``migrate`` makes them, without the second that a command takes.
+
+        That they are the same is in test_commands.py.
+        """
         for statement in Schema.from_settings(self.settings).ddl():
             self.sql(statement)
 

@@ -60,7 +60,7 @@ def make_site(tmp_path: Path, redis_url: str, database_url: str) -> Iterator[Cal
     def make(**settings: str) -> Site:
         loaded = {"PEPI_SOURCE__FORMAT": "plain", "PEPI_SOURCE__RECOVER_SECONDS": "0.2"} | settings
         site = Site(Flow(redis_url, database_url, tmp_path, **loaded))
-        site.flow.migrate()
+        site.flow.make_tables()
         sites.append(site)
         return site
 

@@ -45,5 +45,5 @@ def flow(make_flow: MakeFlow, redis_url: str, database_url: str) -> Flow:
     flow = make_flow(
         redis_url, database_url, PEPI_SOURCE__LEASE_SECONDS="3", PEPI_SOURCE__RECOVER_SECONDS="0.2"
     )
-    flow.migrate()
+    flow.make_tables()
     return flow

@@ -81,7 +81,7 @@ DEAD: dict[str, tuple[bytes, str]] = {
 def flow(make_flow: MakeFlow, redis_url: str, database_url: str) -> Flow:
     """A migrated flow of pepipost events."""
     flow = make_flow(redis_url, database_url, PEPI_SOURCE__FORMAT="pepipost")
-    flow.migrate()
+    flow.make_tables()
     return flow
 
 

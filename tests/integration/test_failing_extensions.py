@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,17 +62,19 @@ def extended(
     database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> MakeFlow:
+) -> Iterator[MakeFlow]:
     """Make migrated flows that can import the extension above as ``my_extension``."""
     (tmp_path / "my_extension.py").write_text(EXTENSION)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)  # the tables may have a column of it
 
     def make(**settings: str) -> Flow:
         flow = make_flow(redis_url, database_url, **settings)
-        flow.migrate()
+        flow.make_tables()
         return flow
 
-    return make
+    yield make
+    sys.modules.pop("my_extension", None)
 
 
 def expire_leases(flow: Flow) -> None:

@@ -54,7 +54,7 @@ def packet(server: MariaDBServer, size: int) -> Iterator[None]:
 @pytest.fixture
 def flow(make_flow: MakeFlow, redis_url: str, database_url: str) -> Flow:
     flow = make_flow(redis_url, database_url, PEPI_REDIS__TIMEOUT_SECONDS="60")
-    flow.migrate()
+    flow.make_tables()
     return flow
 
 

@@ -49,7 +49,7 @@ def test_every_hundredth_record_of_a_long_list_is_poison(
         PEPI_SOURCE__CLAIM_MAX_BYTES=str(512 << 20),
         PEPI_REDIS__TIMEOUT_SECONDS="60",
     )
-    flow.migrate()
+    flow.make_tables()
     pushed = flow.push(map(record, range(RECORDS)))
     worker = flow.worker()
     worker.wait_claiming()

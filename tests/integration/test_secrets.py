@@ -47,7 +47,7 @@ def enrich(batch):
 def planted(make_flow: MakeFlow, own_redis: RedisServer, own_mariadb: MariaDBServer) -> Flow:
     """A migrated flow whose two users have the planted passwords; it is watched over sockets."""
     flow = make_flow(own_redis.url, own_mariadb.url)
-    flow.migrate()
+    flow.make_tables()
     flow.redis.acl_setuser(
         "planted",
         enabled=True,
@@ -81,6 +81,15 @@ def assert_clean(text: str, where: str) -> None:
 def debugging(flow: Flow, *args: str) -> Worker:
     """Start a worker that logs all it can."""
     return flow.worker(*(args or ("--without-web",)), "-l", "debug")
+
+
+def each_alone(flow: Flow, wrong: dict[str, str]) -> dict[str, Worker]:
+    """Start a worker with each of the wrong URLs; the other one is right."""
+    good, workers = flow.env, {}
+    for name, url in wrong.items():
+        flow.env = good | {name: url}
+        workers[name] = debugging(flow)
+    return workers
 
 
 def page(port: int, path: str) -> Iterator[str]:
@@ -124,26 +133,22 @@ def test_a_good_start_at_debug_level_and_every_page(planted: Flow, own_redis: Re
 
 
 def test_wrong_passwords(planted: Flow, own_redis: RedisServer, own_mariadb: MariaDBServer) -> None:
-    good = dict(planted.env)
-    for name, url in urls(own_redis.port, own_mariadb.port, wrong="x").items():
-        planted.env = good | {name: url}
-        worker = debugging(planted)
+    good, wrong = dict(planted.env), urls(own_redis.port, own_mariadb.port, wrong="x")
+    for name, worker in each_alone(planted, wrong).items():
         assert worker.process.wait(30) == 70
         assert name in worker.log
         assert_clean(worker.log, f"log, {name}")
-    planted.env = good | urls(own_redis.port, own_mariadb.port, wrong="x")
+    planted.env = good | wrong
     run_commands(planted, code=70)
 
 
 def test_unreachable_servers(planted: Flow) -> None:
-    good = dict(planted.env)
-    for name, url in urls(1, 1).items():
-        planted.env = good | {name: url}
-        worker = debugging(planted)
+    good, nowhere = dict(planted.env), urls(1, 1)
+    for name, worker in each_alone(planted, nowhere).items():
         wait_for(lambda worker=worker: "(try 1;" in worker.log)  # type: ignore[misc]
         assert worker.stop() == 0
         assert_clean(worker.log, f"log, {name}")
-    planted.env = good | urls(1, 1)
+    planted.env = good | nowhere
     run_commands(planted, code=75)
 
 
@@ -153,16 +158,16 @@ def test_commands_that_succeed(planted: Flow) -> None:
 
 def run_commands(flow: Flow, *, code: int) -> None:
     """Run every command; ``code`` is what `migrate` and `simulate` should exit with."""
-    for args, expected in (
-        (("check",), 1 if code else 0),
-        (("migrate",), code),
-        (("migrate", "--dry-run"), 0),
-        (("simulate", "--rate", "0", "--count", "5"), code),
-        (("agents",), 0),
-        (("tables",), 0),
-    ):
-        done = flow.command(*args)
-        assert done.returncode == expected, done.stdout + done.stderr
+    expected = {
+        ("check",): 1 if code else 0,
+        ("migrate",): code,
+        ("migrate", "--dry-run"): 0,
+        ("simulate", "--rate", "0", "--count", "5"): code,
+        ("agents",): 0,
+        ("tables",): 0,
+    }
+    for args, done in zip(expected, flow.commands(*expected), strict=True):
+        assert done.returncode == expected[args], done.stdout + done.stderr
         assert_clean(done.stdout + done.stderr, " ".join(args))
 
 
@@ -188,7 +193,6 @@ def test_urls_that_are_wrong(planted: Flow) -> None:
     }.items():
         for wrong in (url, f"{good[name]}?password=PLANTEDONE&ssl_x=PLANTEDTWO"):
             planted.env = good | {name: wrong}
-            for args in (("check",), ("worker", "--without-web")):
-                done = planted.command(*args)
+            for done in planted.commands(("check",), ("worker", "--without-web")):
                 assert done.returncode == 78, done.stdout + done.stderr
                 assert_clean(done.stdout + done.stderr, name)

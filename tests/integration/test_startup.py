@@ -65,7 +65,7 @@ def test_missing_tables_are_fatal_and_name_the_remedy(flow: Flow) -> None:
 
 
 def test_a_wrong_redis_password_is_fatal(flow: Flow) -> None:
-    flow.migrate()
+    flow.make_tables()
     flow.redis.config_set("requirepass", "right")
     try:
         socket_path = flow.env["REDIS_URL"].removeprefix("unix://").partition("?")[0]
@@ -87,7 +87,7 @@ def test_a_wrong_redis_password_is_fatal(flow: Flow) -> None:
 def test_an_unreachable_server_is_tried_again_and_sigterm_still_stops(
     flow: Flow, name: str, url: str
 ) -> None:
-    flow.migrate()
+    flow.make_tables()
     flow.env[name] = url
     worker = flow.worker()
     wait_for(lambda: "(try 1;" in worker.log)
@@ -116,7 +116,7 @@ def test_an_address_that_others_reach_needs_a_token(flow: Flow) -> None:
         assert worker.log.count("Error: web.bind is 0.0.0.0") == 1
         assert remedy in worker.log
         assert "Traceback" not in worker.log
-    flow.migrate()
+    flow.make_tables()
     check = flow.command("check")
     assert check.returncode == 1
     assert "fail web.bind is 0.0.0.0" in check.stdout

@@ -155,15 +155,17 @@ def test_a_refused_certificate_ends_the_worker_with_the_reason(
     tls, ca = servers.tls(pair_of(servers)), ca_of(servers).certificate
     with servers.redis(tls) as redis, servers.mariadb(tls) as mariadb:
         flow = make_flow(redis.url, mariadb.url)
-        flow.migrate()
+        flow.make_tables()
         good = dict(flow.env)
         urls = {
             "REDIS_URL": redis_url(redis, f":{PASSWORD}@127.0.0.1", ssl_ca_certs=ca),
             "DATABASE_URL": database_url(mariadb, ssl_ca=ca).replace(mariadb.password, PASSWORD),
         }
+        workers = {}
         for name, url in urls.items():
             flow.env = good | {name: url}
-            worker = flow.worker()
+            workers[name] = flow.worker()
+        for name, worker in workers.items():
             assert worker.process.wait(30) == 70, worker.log
             [line] = [line for line in worker.log.splitlines() if "CRITICAL" in line]
             assert "the server's certificate is refused: " in line
@@ -240,7 +242,7 @@ def test_a_redis_that_refuses_our_certificate_ends_the_worker(
 ) -> None:
     with servers.redis(servers.tls(servers.ca.server, require_client_certificate=True)) as redis:
         flow = make_flow(redis.url, mariadb.url)
-        flow.migrate()
+        flow.make_tables()
         pair = servers.stranger.client
         shown = {} if own == "none" else {"ssl_certfile": pair.certificate, "ssl_keyfile": pair.key}
         flow.env["REDIS_URL"] = redis_url(
@@ -255,7 +257,7 @@ def test_a_redis_that_refuses_our_certificate_ends_the_worker(
 def test_a_server_without_tls_is_refused(servers: Servers, make_flow: MakeFlow) -> None:
     with servers.redis(None) as redis, servers.mariadb(None) as mariadb:
         flow = make_flow(redis.url, mariadb.url)
-        flow.migrate()
+        flow.make_tables()
         flow.env["DATABASE_URL"] = database_url(mariadb, ssl_mode="required")
         worker = flow.worker()
         assert worker.process.wait(30) == 70, worker.log

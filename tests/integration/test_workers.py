@@ -66,7 +66,7 @@ def test_claims_that_cannot_be_committed_are_released_under_their_id(
     make_flow: MakeFlow, redis_url: str, own_mariadb: MariaDBServer
 ) -> None:
     flow = make_flow(redis_url, own_mariadb.url, PEPI_WORKER__DRAIN_SECONDS="0.5")
-    flow.migrate()
+    flow.make_tables()
     worker = flow.worker()
     worker.wait_claiming()
     os.kill(own_mariadb.pid, signal.SIGSTOP)
@@ -93,7 +93,7 @@ def test_without_mysql_claims_and_memory_are_bounded_and_all_lands_after(
 ) -> None:
     """P5: a MySQL that is away stops claiming, nothing else."""
     flow = make_flow(redis_url, own_mariadb.url, PEPI_SINK__RETRY_MAX_SECONDS="0.2")
-    flow.migrate()
+    flow.make_tables()
     worker = flow.worker()
     flow.push(plain(range(50_000)))
     flow.wait_drained()
@@ -126,7 +126,7 @@ def test_redis_restart_and_script_flush(
         PEPI_SOURCE__LEASE_SECONDS="3",
         PEPI_SOURCE__RECOVER_SECONDS="0.2",
     )
-    flow.migrate()
+    flow.make_tables()
     worker = flow.worker()
     worker.wait_claiming()
     pushed = flow.push(plain(range(30_000)))
