@@ -8,8 +8,10 @@ of a million numbers, costs neither the worker's memory nor a million rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
+from typing import Any
 
 import msgspec
 
@@ -34,13 +36,6 @@ class LimitedFormat(Format):
         self._max_events = max_events
         # Elements and commas: an array of more than n elements has more than 2 n + 2 bytes.
         self._harmless_bytes = min(max_bytes, 2 * max_events + 2)
-        # An array of at most max_events elements, of any kind. Its decoder reads no further
-        # than that, and makes nothing of an element but a reference to its bytes.
-        fields = [(f"e{n}", msgspec.Raw, msgspec.Raw()) for n in range(max_events)]
-        bounded = msgspec.defstruct(
-            "BoundedArray", fields, array_like=True, forbid_unknown_fields=True
-        )
-        self._decode_bounded = msgspec.json.Decoder(bounded).decode
 
     def decode(self, payloads: Sequence[bytes]) -> Decoded:
         """Decode the payloads within the limits; the others are dead letters."""
@@ -83,6 +78,19 @@ class LimitedFormat(Format):
                 *_whole(payloads, refused),
             ),
         )
+
+    @cached_property
+    def _decode_bounded(self) -> Callable[[bytes], Any]:
+        """Decodes an array of at most ``max_events`` elements, of any kind.
+
+        It reads no further than that, and makes nothing of an element but a reference to its
+        bytes. It takes megabytes, so it is made when the first long payload comes.
+        """
+        fields = [(f"e{n}", msgspec.Raw, msgspec.Raw()) for n in range(self._max_events)]
+        bounded = msgspec.defstruct(
+            "BoundedArray", fields, array_like=True, forbid_unknown_fields=True
+        )
+        return msgspec.json.Decoder(bounded).decode
 
     def _is_long_array(self, payload: bytes) -> bool:
         if not begins_array(payload) or payload.count(b",") < self._max_events:
