@@ -26,6 +26,8 @@ demo: setup ## push EVENTS=n events, drain them, check that every one is account
 
 test: setup lint ## lint, then all tests, on real servers and a real browser (PYTEST_ARGS=... to narrow)
 	@$(PY) -m pepi_stream.local setup --browser
+	@# Else every process of the tests compiles the package anew, where PYTHONDONTWRITEBYTECODE is set.
+	@$(PY) -m compileall -q pepi_stream
 	$(PY) -m pytest $(TESTS) $(PYTEST_ARGS)
 
 bench: setup ## race the article's Perl and Go on the same events (QUICK=1 for a first look)
