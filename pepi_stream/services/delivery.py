@@ -16,6 +16,7 @@ from pepi_stream.errors import PepiError, TransientError
 from pepi_stream.events import Batch
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline, join
+from pepi_stream.services.tasks import end
 from pepi_stream.settings import Settings
 from pepi_stream.sink import Sink
 from pepi_stream.source import ClaimLostError, RedisSource
@@ -23,6 +24,7 @@ from pepi_stream.source import ClaimLostError, RedisSource
 logger = logging.getLogger(__name__)
 
 _PRUNE_SECONDS = 600.0
+_LAST_CLAIM_SECONDS = 1.0  # for the reply to it, when the worker ends with a failure
 _GC_THRESHOLDS = (50_000, 10, 10)
 
 
@@ -128,11 +130,12 @@ class Delivery(Service):
         drain_seconds = self.settings.worker.drain_seconds
         deadline = asyncio.get_running_loop().time() + drain_seconds
         self.source.quiet()
+        if self._claiming is not None:  # else a claim that is on its way would keep its lease
+            patience = drain_seconds * 0.9 if self._failure is None else _LAST_CLAIM_SECONDS
+            await asyncio.wait([self._claiming], timeout=patience)
         if self._failure is None:
             try:
                 async with asyncio.timeout_at(deadline - drain_seconds / 10):
-                    if self._claiming is not None:
-                        await asyncio.wait([self._claiming])
                     await self.source.drained()
             except TimeoutError:
                 logger.warning(
@@ -140,9 +143,7 @@ class Delivery(Service):
                     self.source.held.uncommitted,
                     drain_seconds,
                 )
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await end(self._running)
         released = 0
         try:
             async with asyncio.timeout_at(max(deadline, deadline - drain_seconds + 1)):

@@ -12,6 +12,7 @@ from mode import Service
 
 from pepi_stream.announcements import Announcement
 from pepi_stream.live import Live
+from pepi_stream.services.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +78,7 @@ class LiveService(Service):
 
     async def on_stop(self) -> None:
         """Stop at once: there is nothing to keep."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await end(self._running)
         try:
             async with asyncio.timeout(1):
                 await self.live.close()
