@@ -399,12 +399,12 @@ async def test_an_error_behind_the_page_is_an_answer_and_one_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with site() as pages, aiohttp.ClientSession(pages.url) as client:
-        pages.live.error = TransientError("MySQL does not answer")
+        pages.live.error = TransientError("MySQL does not answer for bob@a.b")
         for path in ("/live/snapshot", "/live/dead/7"):
             async with client.get(path) as answer:
                 assert (answer.status, json.loads(await answer.text())) == (
                     503,
-                    {"error": "MySQL does not answer"},
+                    {"error": "MySQL does not answer for b•••@a.b"},
                 )
         assert caplog.records == []
         pages.live.error = LookupError("oops")
