@@ -32,9 +32,11 @@ class Pages:
         live: the state that is shown.
         hub: makes snapshots of it.
         masker: masks what leaves.
+        details: whether /readyz, which needs no token, may name servers and say their words.
     """
 
-    def __init__(self, live: LiveState, hub: Hub, masker: Masker) -> None:
+    def __init__(self, live: LiveState, hub: Hub, masker: Masker, *, details: bool) -> None:
+        self._details = details
         self._live = live
         self._hub = hub
         self._masker = masker
@@ -74,6 +76,8 @@ class Pages:
             reasons = [f"no server has answered within {_READY_SECONDS:g} s"]
         if not reasons:
             return web.Response(text="ready\n")
+        if not self._details:
+            reasons = [why.partition(": ")[0] for why in reasons]
         return web.Response(text=mask_text("".join(f"{why}\n" for why in reasons)), status=503)
 
 
@@ -104,7 +108,7 @@ def add_pages(
     failures = Failures()
     guard = Guard(settings, token, failures, bind)
     login = Login(token, failures)
-    pages = Pages(live, hub, masker)
+    pages = Pages(live, hub, masker, details=token is None and not settings.public)
 
     async def page(request: web.Request) -> web.Response:
         return files.answer(PAGE, request)

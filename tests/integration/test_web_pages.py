@@ -395,6 +395,23 @@ async def test_the_probes() -> None:
         assert (pages.live.snapshots, pages.live.watched) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "MySQL does not answer: connecting to db.internal:3306: gone away"),
+        ({"token": TOKEN}, "MySQL does not answer"),
+        ({"public": "true"}, "MySQL does not answer"),
+    ],
+)
+async def test_a_probe_that_anybody_may_send_names_no_server(
+    settings: dict[str, str], words: str
+) -> None:
+    async with site(**settings) as pages, aiohttp.ClientSession(pages.url) as client:
+        pages.live.reasons = ["MySQL does not answer: connecting to db.internal:3306: gone away"]
+        async with client.get("/readyz") as answer:
+            assert (answer.status, await answer.text()) == (503, words + "\n")
+
+
 async def test_an_error_behind_the_page_is_an_answer_and_one_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
