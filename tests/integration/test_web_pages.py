@@ -396,17 +396,20 @@ async def test_the_probes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("token", "public", "words"),
     [
-        ({}, "MySQL does not answer: connecting to db.internal:3306: gone away"),
-        ({"token": TOKEN}, "MySQL does not answer"),
-        ({"public": "true"}, "MySQL does not answer"),
+        ("", "", "MySQL does not answer: connecting to db.internal:3306: gone away"),
+        (TOKEN, "", "MySQL does not answer"),
+        ("", "true", "MySQL does not answer"),
     ],
 )
 async def test_a_probe_that_anybody_may_send_names_no_server(
-    settings: dict[str, str], words: str
+    token: str, public: str, words: str
 ) -> None:
-    async with site(**settings) as pages, aiohttp.ClientSession(pages.url) as client:
+    async with (
+        site(token=token, public=public or "false") as pages,
+        aiohttp.ClientSession(pages.url) as client,
+    ):
         pages.live.reasons = ["MySQL does not answer: connecting to db.internal:3306: gone away"]
         async with client.get("/readyz") as answer:
             assert (answer.status, await answer.text()) == (503, words + "\n")
