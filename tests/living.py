@@ -15,6 +15,7 @@ from pepi_stream.announcements import Announcement, Announcer
 from pepi_stream.claims import Claim, ClaimStore, clock_ms, connect_redis
 from pepi_stream.live import Live
 from pepi_stream.outcome import Outcome
+from pepi_stream.services.tasks import end
 from pepi_stream.sink import Transaction
 from tests.sinking import Database
 
@@ -136,8 +137,7 @@ class Stand:
     async def close(self) -> None:
         for task in self._tasks:
             assert not task.done(), task
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         for live in self.lives:
             await live.close()
         for store in self._stores:

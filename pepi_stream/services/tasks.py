@@ -12,8 +12,8 @@ _AGAIN_SECONDS = 0.5
 async def end(tasks: Iterable[asyncio.Task[Any]], *, again: float = _AGAIN_SECONDS) -> None:
     """Cancel tasks until all of them have ended, however they do.
 
-    Once is not always enough: ``asyncio.wait_for`` of Python 3.11, with which aiomysql connects,
-    loses a cancellation that comes just when what it waits for is done, and the task goes on.
+    Once is not always enough: ``asyncio.wait_for`` of Python 3.11, with which redis-py sends, loses
+    a cancellation that comes just when what it waits for is done, and the task goes on.
 
     Args:
         tasks: to end.

@@ -64,7 +64,9 @@ async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> BulkConn
                 ssl=context,
                 charset="utf8mb4",
                 autocommit=True,  # transactions are opened with BEGIN
-                connect_timeout=settings.timeout_seconds,
+                # The time-out is ours: aiomysql's is asyncio.wait_for, which in Python 3.11 loses
+                # a cancellation that comes just when what it waits for is done.
+                connect_timeout=None,
                 program_name="pepi_stream",
             )
             try:

@@ -18,6 +18,7 @@ from pepi_stream.errors import FatalError
 from pepi_stream.events import Event
 from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.outcome import Outcome
+from pepi_stream.services.tasks import end
 from pepi_stream.settings import DatabaseSettings
 from pepi_stream.sink import Sink, writer
 from pepi_stream.sink.connection import connect
@@ -59,9 +60,7 @@ async def running(
     try:
         yield running
     finally:
-        for task in running.writers:
-            task.cancel()
-        await asyncio.gather(*running.writers, return_exceptions=True)
+        await end(running.writers)
 
 
 async def test_a_flush_when_the_oldest_claim_is_old_enough(database_url: str) -> None:
