@@ -15,6 +15,7 @@ from pepi_stream.services import Delivery
 from pepi_stream.settings import load_settings
 from tests.claiming import checked_bench
 from tests.cutting_proxy import cutting_proxy
+from tests.waiting import wait_until
 
 
 async def nothing(claim: Claim | None = None) -> None:
@@ -46,7 +47,7 @@ async def test_a_claim_that_is_on_its_way_when_a_worker_fails_is_released(
         async with proxy.held_up(script.sha.encode(), at, seconds=10):  # type: ignore[arg-type]
             delivery._fail(FatalError("no such table"))
             stopping = asyncio.ensure_future(delivery.on_stop())
-            await asyncio.sleep(0)  # it begins to stop
+            await wait_until(delivery.source._quiet.is_set)
         await stopping
 
         assert [str(failure) for failure in failures] == ["no such table"]
