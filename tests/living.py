@@ -18,6 +18,7 @@ from pepi_stream.outcome import Outcome
 from pepi_stream.services.tasks import end
 from pepi_stream.sink import Transaction
 from tests.sinking import Database
+from tests.waiting import wait_until
 
 QUEUE = "pepi_queue"
 
@@ -160,3 +161,9 @@ async def stand(database: Database, redis_url: str) -> AsyncIterator[Stand]:
         yield made
     finally:
         await made.close()
+
+
+async def seeded(*lives: Live) -> None:
+    """Wait until each has read the tables once."""
+    for live in lives:
+        await wait_until(lambda live=live: live.reads >= 1)  # type: ignore[misc]

@@ -1,12 +1,15 @@
-"""Servers that belong to one test, which may stop and kill them."""
+"""Servers that belong to one test, which may stop and kill them; live states over shared ones."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from pepi_stream.live import live as live_module
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from tests.flow import Flow, MakeFlow
+from tests.living import Stand, stand
+from tests.sinking import database
 
 
 @pytest.fixture
@@ -47,3 +50,19 @@ def flow(make_flow: MakeFlow, redis_url: str, database_url: str) -> Flow:
     )
     flow.make_tables()
     return flow
+
+
+@pytest.fixture
+async def here(redis_url: str, database_url: str) -> AsyncIterator[Stand]:
+    """A database of its own, and live states over it."""
+    async with (
+        database(database_url, REDIS_URL=redis_url, PEPI_SOURCE__FORMAT="plain") as opened,
+        stand(opened, redis_url) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No read of the tables without a reason: what is right is so by the messages alone."""
+    monkeypatch.setattr(live_module, "RESEED_SECONDS", 3600.0)
