@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from pepi_stream.errors import ConfigError
-from pepi_stream.events import Batch, Column, Constant, WindowKey
+from pepi_stream.events import Batch, WindowKey
+from pepi_stream.memo import look_up
 from pepi_stream.settings import WindowSettings
 
 #: Longest dimension value that a window keeps, in characters; the rest is cut off.
@@ -45,13 +46,18 @@ class Window:
         span = self.seconds * 1000
         occurred = batch.column("occurred_at")
         by = [batch.column(name) for name in self.by]
-        first, last = min(occurred) // span, max(occurred) // span
-        # Most claims lie in one span.
-        one = first == last
-        spans: Column = Constant(first, batch.size) if one else [ms // span for ms in occurred]
-        for (number, *values), n in Counter(zip(spans, *by, strict=True)).items():
-            counts[WindowKey(number * self.seconds, tuple(map(_dimension, values)))] += n
+        spans = {ms: ms // span for ms in set(occurred)}
+        number, *more = set(spans.values())
+        if by and not more:  # as in most claims: then it need not be counted by
+            for values, n in Counter(zip(*by, strict=True)).items():
+                counts[self._key(number, values)] += n
+            return counts
+        for (number, *rest), n in Counter(zip(look_up(spans, occurred), *by, strict=True)).items():
+            counts[self._key(number, rest)] += n
         return counts
+
+    def _key(self, number: int, values: Iterable[object]) -> WindowKey:
+        return WindowKey(number * self.seconds, tuple(map(_dimension, values)))
 
 
 def window_table(name: str) -> str:

@@ -17,10 +17,10 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from pepi_stream.enrich.memo import Memo
 from pepi_stream.enrich.rule_files import RuleFile
 from pepi_stream.enrich.ruled import RuledEnricher
 from pepi_stream.events import Batch, Column, Constant
+from pepi_stream.memo import Memo
 
 T = TypeVar("T")
 

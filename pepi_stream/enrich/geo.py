@@ -12,9 +12,9 @@ from typing import Any
 
 import maxminddb
 
-from pepi_stream.enrich.memo import Memo
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import Batch, Column, Constant
+from pepi_stream.memo import Memo
 from pepi_stream.settings import EnrichSettings
 
 _MEMO_SIZE = 50_000  # addresses

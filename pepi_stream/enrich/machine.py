@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from pepi_stream.enrich.memo import Memo
 from pepi_stream.enrich.rule_files import RuleFile
 from pepi_stream.enrich.ruled import RuledEnricher
 from pepi_stream.events import Batch, Column, Constant
+from pepi_stream.memo import Memo
 
 #: The events that have a verdict.
 EVENTS: Final = frozenset(["opened", "clicked"])

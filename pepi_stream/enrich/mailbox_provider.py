@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pepi_stream.enrich.memo import Memo
 from pepi_stream.enrich.rule_files import RuleFile, load_rule_files
 from pepi_stream.events import Batch, Column
+from pepi_stream.memo import ColumnMemo
 from pepi_stream.settings import EnrichSettings
 
 OTHER = "Other"
@@ -41,7 +41,8 @@ class MailboxProvider:
                     self._any_country[domain[:-2]] = provider
                 else:
                     self._exact[domain] = provider
-        self._memo: Memo[str | None, str | None] = _DomainMemo(self.provider, _MEMO_SIZE)
+        self._domains = ColumnMemo(_domain, size=_MEMO_SIZE, longest=1 + _LONGEST)
+        self._providers = ColumnMemo(self.provider, size=_MEMO_SIZE, longest=_LONGEST)
 
     @classmethod
     def from_settings(cls, settings: EnrichSettings) -> MailboxProvider:
@@ -51,14 +52,13 @@ class MailboxProvider:
 
     def __call__(self, batch: Batch) -> Mapping[str, Column]:
         """Return the two columns for a batch."""
-        domains = [
-            (at := r.rpartition("@"))[1] and at[2].lower() if r is not None else None
-            for r in batch.column("recipient")
-        ]
-        return {
-            "recipient_domain": domains,
-            "mailbox_provider": list(map(self._memo.__getitem__, domains)),
-        }
+        recipients = batch.column("recipient")
+        try:
+            ends = [r[r.rfind("@") :] for r in recipients]
+        except AttributeError:
+            ends = [r and r[r.rfind("@") :] for r in recipients]
+        domains = self._domains(ends)
+        return {"recipient_domain": domains, "mailbox_provider": self._providers(domains)}
 
     def provider(self, domain: str | None) -> str | None:
         """Return the provider of one domain in lower case; None for None."""
@@ -76,15 +76,9 @@ class MailboxProvider:
         return self._any_country.get(name, OTHER) if country else OTHER
 
 
-class _DomainMemo(Memo[str | None, str | None]):
-    """Keeps no text that is too long for a domain: to cut them all would cost each event."""
-
-    __slots__ = ()
-
-    def __missing__(self, domain: str | None) -> str | None:
-        if domain is not None and len(domain) > _LONGEST:
-            return OTHER
-        return super().__missing__(domain)
+def _domain(end: str | None) -> str | None:
+    """Return the domain, given an address from its last @ on, or any part of one that has none."""
+    return end and (end[1:].lower() if end[0] == "@" else "")
 
 
 def read_providers(files: Iterable[RuleFile]) -> dict[str, list[str]]:

@@ -13,8 +13,8 @@ from ua_parser import Domain
 from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
-from pepi_stream.enrich.memo import Memo
 from pepi_stream.events import Batch, Column, Constant
+from pepi_stream.memo import Memo
 
 PHONE: Final = "phone"
 TABLET: Final = "tablet"

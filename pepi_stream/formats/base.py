@@ -306,8 +306,7 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
 
 def short_uids(uids: Sequence[str | None]) -> Sequence[str | None]:
     """Make event uids fit their column: what is too long becomes its SHA-256 in hex."""
-    known = uids if None not in uids else [uid for uid in uids if uid is not None]
-    if max(map(len, known), default=0) <= _MAX_UID:  # type: ignore[arg-type]
+    if max(map(len, filter(None, uids)), default=0) <= _MAX_UID:
         return uids
     return [
         uid

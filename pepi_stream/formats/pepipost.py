@@ -17,6 +17,7 @@ import msgspec
 from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import JsonFormat, short_uids
 from pepi_stream.formats.times import epoch_ms
+from pepi_stream.memo import look_up
 
 _NAMES = {
     "sent": "sent",
@@ -38,31 +39,32 @@ _BOUNCE_CLASS = {"HARDBOUNCE": "hard"}
 class PepipostRecord(
     msgspec.Struct,
     gc=False,
+    kw_only=True,
     rename={
-        "event": "EVENT",
         "id": "TRANSID",
+        "response": "RESPONSE",
         "recipient": "EMAIL",
         "timestamp": "TIMESTAMP",
-        "user_agent": "USERAGENT",
+        "event": "EVENT",
         "tags": "TAGS",
-        "url": "URL",
+        "user_agent": "USERAGENT",
         "ip": "IPADDRESS",
-        "response": "RESPONSE",
+        "url": "URL",
         "bounce_type": "BOUNCE_TYPE",
         "bounce_reason": "BOUNCE_REASON",
     },
 ):
-    """One webhook event as Pepipost sends it."""
+    """One webhook event, its fields in Pepipost's order: so they are found soonest."""
 
-    event: str
     id: int | str
+    response: str | None = None
     recipient: str
     timestamp: int | str | float
-    user_agent: str | None = None
+    event: str
     tags: str | None = None
-    url: str | None = None
+    user_agent: str | None = None
     ip: str | None = None
-    response: str | None = None
+    url: str | None = None
     bounce_type: str | None = None
     bounce_reason: str | None = None
 
@@ -87,7 +89,7 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
         times = epoch_ms([r.timestamp for r in records], "TIMESTAMP")
         urls = [r.url or None for r in records]
         columns: dict[str, Column] = {
-            "event_name": [names[own] for own in own_names],
+            "event_name": look_up(names, own_names),
             "id": ids,
             "recipient": [r.recipient for r in records],
             "occurred_at": times,
@@ -110,11 +112,13 @@ def _uids(
     own_names: Sequence[str], ids: Sequence[str], times: Sequence[int], urls: Sequence[str | None]
 ) -> Column:
     """Return the same for numbers and for their text: older and newer accounts agree."""
-    second = {ms: str(ms // 1000 if ms % 1000 == 0 else ms / 1000) for ms in set(times)}
-    lower = {name: name.lower() for name in set(own_names)}
-    uids: list[str | None] = [
-        f"{id}:{lower[own]}:{second[ms]}:{url}" if url else f"{id}:{lower[own]}:{second[ms]}"
-        for own, id, ms, url in zip(own_names, ids, times, urls, strict=True)
+    kinds = look_up({name: name.lower() for name in set(own_names)}, own_names)
+    texts = {ms: str(ms // 1000 if ms % 1000 == 0 else ms / 1000) for ms in set(times)}
+    seconds = look_up(texts, times)
+    clicks = [f":{url}" if url else "" for url in urls]
+    uids: Sequence[str | None] = [
+        f"{id}:{kind}:{second}{click}"
+        for id, kind, second, click in zip(ids, kinds, seconds, clicks, strict=True)
     ]
     if "" in ids:  # says nothing: two events of one second are not the same
         uids = [uid if id else None for uid, id in zip(uids, ids, strict=True)]

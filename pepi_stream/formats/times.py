@@ -9,12 +9,13 @@ fraction is looked up; the rest is two more look-ups.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pepi_stream.events import MAX_EPOCH_MS
 from pepi_stream.formats.base import FormatError
+from pepi_stream.memo import Memo, look_up
 
 _MEMO_SIZE = 50_000  # distinct seconds, or offsets; made-up ones must not grow memory
 _DIGITS = "0123456789"
@@ -23,7 +24,7 @@ _ISO = re.compile(_SECOND.pattern + r"(?:[.,]([0-9]+))?(?P<zone>[Zz]?|[+-][0-9]{
 _ZONE = re.compile(r"([+-])([0-9]{2})(?::?([0-9]{2}))?")
 
 
-def epoch_ms(values: Sequence[Any], field: str) -> list[int]:
+def epoch_ms(values: Sequence[Any], field: str) -> Sequence[int]:
     """Convert a column of epoch seconds to epoch ms.
 
     Args:
@@ -33,19 +34,20 @@ def epoch_ms(values: Sequence[Any], field: str) -> list[int]:
     Raises:
         FormatError: one of them is no number, or not between 1970 and 9999.
     """
-    types = set(map(type, values))
+    distinct = list(set(values))
+    types = set(map(type, distinct))
     if types <= {int}:
-        ms = [v * 1000 for v in values]
+        ms = [v * 1000 for v in distinct]
     elif types <= {int, float}:
         try:
-            ms = [round(v * 1000) for v in values]
+            ms = [round(v * 1000) for v in distinct]
         except (ValueError, OverflowError):  # not finite
-            ms = [_one_epoch_ms(v, field) for v in values]
+            ms = [_one_epoch_ms(v, field) for v in distinct]
     else:
-        ms = [_one_epoch_ms(v, field) for v in values]
+        ms = [_one_epoch_ms(v, field) for v in distinct]
     if ms and (min(ms) < 0 or max(ms) > MAX_EPOCH_MS):
-        _refuse(values, ms, field, "seconds since 1970, up to the year 9999, expected")
-    return ms
+        _refuse(distinct, ms, field, "seconds since 1970, up to the year 9999, expected")
+    return look_up(dict(zip(distinct, ms, strict=True)), values)
 
 
 def iso_ms(values: Sequence[str], field: str) -> list[int]:
@@ -64,7 +66,7 @@ def iso_ms(values: Sequence[str], field: str) -> list[int]:
     return ms
 
 
-def time_ms(values: Sequence[Any], field: str) -> list[int]:
+def time_ms(values: Sequence[Any], field: str) -> Sequence[int]:
     """Convert a column of times, each epoch seconds or an ISO 8601 text, to epoch ms.
 
     Raises:
@@ -79,19 +81,6 @@ def time_ms(values: Sequence[Any], field: str) -> list[int]:
         (iso_ms if is_iso else epoch_ms)([v], field)[0]
         for v, is_iso in zip(values, iso, strict=True)
     ]
-
-
-class _Memo(dict[str, int]):
-    """Remembers what a function made of a text; forgets all when it holds too much."""
-
-    def __init__(self, function: Callable[[str], int]) -> None:
-        self._function = function
-
-    def __missing__(self, text: str) -> int:
-        if len(self) >= _MEMO_SIZE:
-            self.clear()
-        ms = self[text] = self._function(text)
-        return ms
 
 
 def _second_ms(text: str) -> int:
@@ -113,8 +102,8 @@ def _zone_ms(text: str) -> int:
 
 
 _FRACTIONS = {f".{ms:03}": ms for ms in range(1000)}
-_seconds = _Memo(_second_ms)
-_zones = _Memo(_zone_ms)
+_seconds = Memo(_second_ms, _MEMO_SIZE)
+_zones = Memo(_zone_ms, _MEMO_SIZE)
 
 
 def _one_iso_ms(text: str, field: str) -> int:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from pepi_stream.memo import look_up
+
 NULL = "NULL"
 _NONE = type(None)
 
@@ -29,13 +31,11 @@ def quote_bytes(raw: bytes) -> bytes:
 
 
 def is_clean_text(values: Sequence[Any]) -> bool:
-    """Tell whether every value is a str that needs no escaping, only its quotes.
-
-    A str exactly: what a subclass (an Enum, say) formats as need not be the text scanned here.
-    """
-    if set(map(type, values)) != {str}:
+    """Tell whether every value is a str that needs no escaping, only its quotes."""
+    try:
+        scan = "".join(values)
+    except TypeError:
         return False
-    scan = "".join(values)
     return "'" not in scan and "\\" not in scan
 
 
@@ -43,7 +43,8 @@ def literals(values: Sequence[Any]) -> Sequence[str]:
     """Render a column.
 
     Args:
-        values: str, int, float, bool, bytes, datetime (aware, or naive in UTC) or None.
+        values: str (or of a subclass: its text), int, float, bool, bytes, datetime (aware, or naive
+            in UTC) or None.
 
     Raises:
         TypeError: for a value of any other type.
@@ -53,8 +54,7 @@ def literals(values: Sequence[Any]) -> Sequence[str]:
     except TypeError:  # a list or dict, which literal() refuses by name
         return [literal(v) for v in values]
     if len(distinct) * 2 <= len(values):
-        known = {v: literal(v) for v in distinct}
-        return [known[v] for v in values]
+        return look_up({v: literal(v) for v in distinct}, values)
     return [literal(v) for v in values]
 
 
@@ -65,8 +65,7 @@ def literal(value: object) -> str:
 
 def timestamp_literals(values: Sequence[int | None]) -> Sequence[str]:
     """Render ms since 1970 as DATETIME(3) literals in UTC."""
-    known = {ms: _timestamp(ms) for ms in set(values)}
-    return [known[ms] for ms in values]
+    return look_up({ms: _timestamp(ms) for ms in set(values)}, values)
 
 
 def timestamp_text(ms: int) -> str:
@@ -97,6 +96,8 @@ def _float(value: float) -> str:
 
 
 def _unknown(value: object) -> str:
+    if isinstance(value, str):  # a member of an Enum, say
+        return quote("".join([value]))
     raise TypeError(f"a column value of type {type(value).__name__} cannot be written to MySQL")
 
 

@@ -1,15 +1,15 @@
-"""Renders batches to rows: one f-string a row, written for the batch's shape."""
+"""Renders batches to rows: a column at a time, never a row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pepi_stream.columns import ColumnSpec
 from pepi_stream.events import Batch, Column, Constant
-from pepi_stream.sink.literals import NULL, is_clean_text, literal, literals, timestamp_literals
-from pepi_stream.sink.parameters import PREFIXES, parameters, timestamps
+from pepi_stream.sink.cells import Cells, lay_out
+from pepi_stream.sink.literals import NULL, is_clean_text, literals, timestamp_literals
+from pepi_stream.sink.parameters import parameters, timestamps
 
 
 class Rendered(NamedTuple):
@@ -38,27 +38,18 @@ class Rendered(NamedTuple):
     rows: Callable[[], list[str]]
 
 
-def rendered_text(
-    batch: Batch,
-    names: Sequence[str],
-    rows: list[str],
-    again: Callable[[], list[str]] | None = None,
-) -> Rendered:
-    """Return a batch rendered to SQL text.
+def rendered_text(batch: Batch, names: Sequence[str], rows: list[str]) -> Rendered:
+    """Return a batch of which each row's SQL text, without parentheses, is there."""
+    return _text(batch, names, "),(".join(rows), lambda: rows)
 
-    Args:
-        batch: what was rendered.
-        names: the columns that the rows fill, in order.
-        rows: SQL text of each event, without parentheses.
-        again: makes the same rows anew; by default these are kept.
-    """
-    text = "),(".join(rows)
+
+def _text(batch: Batch, names: Sequence[str], text: str, rows: Callable[[], list[str]]) -> Rendered:
     try:
         body = text.encode()
     except UnicodeEncodeError:
         body = None
     weight = len(body or text) + _dead_bytes(batch)
-    return Rendered(batch, tuple(names), len(rows), body, None, weight, again or (lambda: rows))
+    return Rendered(batch, tuple(names), batch.size, body, None, weight, rows)
 
 
 def _dead_bytes(batch: Batch) -> int:
@@ -67,10 +58,6 @@ def _dead_bytes(batch: Batch) -> int:
 
 class RowRenderer:
     """Turns batches into rows of the configured columns.
-
-    Each column of a batch is one of three kinds: constant ("c": one literal for all rows), clean
-    text ("t": the f-string completes it, nothing is made per value) or literals ("l"). Making a
-    literal for every value and joining them took twice as long (docs/decisions/0004).
 
     Args:
         columns: in table order; those that MySQL fills by itself are left out.
@@ -96,42 +83,44 @@ class RowRenderer:
         """
         if not batch.size:
             return rendered_text(batch, self.names, [])
-        columns = self._evaluate(batch)
-        if self.bulk and (rendered := self._parameters(batch, columns)):
+        evaluated = self._evaluate(batch)
+        if self.bulk and (rendered := self._parameters(batch, evaluated)):
             return rendered
-        kinds = [_kind(spec, values) for spec, values in columns]
+        columns = [_literals(spec, values) for spec, values in evaluated]
         sent = [
             at
-            for at, (kind, values) in enumerate(kinds)
-            if not (kind == "c" and values[0] == NULL and self.names[at] in self.omittable)
-        ] or range(len(kinds))
-        return rendered_text(
+            for at, cells in enumerate(columns)
+            if not (cells == [NULL] and self.names[at] in self.omittable)
+        ] or range(len(columns))
+        first, *rest = (columns[at] for at in sent)
+        table = lay_out(batch.size, [["),(", *first], *rest], ",")
+        return _text(
             batch,
             [self.names[at] for at in sent],
-            _write(batch.size, [kinds[at] for at in sent]),
-            lambda: _write(batch.size, [_kind(*columns[at]) for at in sent]),
+            table.text().removeprefix("),("),
+            lambda: _rows(batch.size, [evaluated[at] for at in sent]),
         )
 
     def render_all(self, batch: Batch) -> list[str]:
         """Return the SQL text of rows with no column omitted; raises as :meth:`render` does."""
-        return _write(batch.size, [_kind(*column) for column in self._evaluate(batch)])
+        return _rows(batch.size, self._evaluate(batch))
 
     def _evaluate(self, batch: Batch) -> list[_Evaluated]:
         return [(spec, _values(spec, batch)) for spec in self.columns]
 
-    def _parameters(self, batch: Batch, columns: Sequence[_Evaluated]) -> Rendered | None:
-        kinds: list[_Kind] = []
+    def _parameters(self, batch: Batch, evaluated: Sequence[_Evaluated]) -> Rendered | None:
+        columns: list[Cells] = []
         types: list[int] = []
         try:
-            for spec, values in columns:
+            for spec, values in evaluated:
                 found = timestamps(values) if spec.epoch_ms else parameters(values)
                 if found is None:
                     return None
                 types.append(found[0])
-                kinds.append(found[1:])
+                columns.append(found[1])
         except UnicodeEncodeError:
             return None
-        body = "".join(_write(batch.size, kinds, parameters=True)).encode("latin-1")
+        body = lay_out(batch.size, columns).text().encode("latin-1")
         return Rendered(
             batch,
             tuple(self.names),
@@ -139,15 +128,12 @@ class RowRenderer:
             body,
             bytes(types),
             len(body) + _dead_bytes(batch),
-            lambda: _write(batch.size, [_kind(*column) for column in columns]),
+            lambda: _rows(batch.size, evaluated),
         )
 
 
 #: A column and its values of a batch.
 _Evaluated = tuple[ColumnSpec, Column]
-
-#: ("c", [literal]), ("t", clean text) or ("l", literals).
-_Kind = tuple[str, Sequence[Any]]
 
 
 def _values(spec: ColumnSpec, batch: Batch) -> Column:
@@ -158,69 +144,15 @@ def _values(spec: ColumnSpec, batch: Batch) -> Column:
     return values
 
 
-def _kind(spec: ColumnSpec, values: Column) -> _Kind:
+def _rows(size: int, evaluated: Sequence[_Evaluated]) -> list[str]:
+    return lay_out(size, [_literals(spec, values) for spec, values in evaluated], ",").rows()
+
+
+def _literals(spec: ColumnSpec, values: Column) -> Cells:
     """Render a column to SQL text."""
-    if spec.epoch_ms:
-        if isinstance(values, Constant):
-            return "c", timestamp_literals([values.value])
-        return "l", timestamp_literals(values)
+    render = timestamp_literals if spec.epoch_ms else literals
     if isinstance(values, Constant):
-        return "c", [literal(values.value)]
-    if is_clean_text(values):
-        return "t", values
-    return "l", literals(values)
-
-
-def _write(size: int, columns: Sequence[_Kind], *, parameters: bool = False) -> list[str]:
-    """Return the rows of these columns: SQL text, or parameters."""
-    separator = "" if parameters else ","
-    kinds = ""
-    constants: list[str] = []
-    varying: list[Sequence[Any]] = []
-    for kind, values in columns:
-        if kind != "c":
-            kinds += kind
-            varying.append(values)
-        elif kinds.endswith("c"):
-            constants[-1] += separator + values[0]
-        else:
-            kinds += kind
-            constants.append(values[0])
-    if not varying:
-        return constants * size
-    return _row_writer(kinds, parameters)(varying, constants)
-
-
-@lru_cache(maxsize=256)
-def _row_writer(
-    kinds: str, parameters: bool
-) -> Callable[[list[Sequence[Any]], list[str]], list[str]]:
-    """Write the function that renders rows of this shape.
-
-    Only column kinds and made-up names get into its source; values are its arguments.
-    """
-    parts: list[str] = []
-    names: list[str] = []
-    constants = 0
-    for kind in kinds:
-        if kind == "c":
-            parts.append(f"{{constants[{constants}]}}")
-            constants += 1
-            continue
-        name = f"v{len(names)}"
-        names.append(name)
-        if kind == "l":
-            parts.append(f"{{{name}}}")
-        elif parameters:
-            parts.append(f"{{prefixes[len({name})]}}{{{name}}}")
-        else:
-            parts.append(f"'{{{name}}}'")
-    row = ("" if parameters else ",").join(parts)
-    source = (
-        "lambda varying, constants, prefixes=prefixes, len=len: "
-        f'[f"{row}" for {",".join(names)}, in zip(*varying, strict=True)]'
-    )
-    writer: Callable[[list[Sequence[Any]], list[str]], list[str]] = eval(
-        source, {"prefixes": PREFIXES}
-    )
-    return writer
+        return list(render([values.value]))
+    if not spec.epoch_ms and is_clean_text(values):
+        return ["'", values, "'"]
+    return [render(values)]

@@ -141,7 +141,7 @@ def test_one_bad_payload_does_not_have_the_others_told_by_their_keys(
     [
         ({"sg_event_id": "e", "event": "open", "timestamp": 1}, "sendgrid", "field email is miss"),
         ({"RecordType": "Open"}, "postmark", "field DeliveredAt, BouncedAt"),
-        ([{"TRANSID": 1}], "pepipost", "field EVENT is missing"),
+        ([{"TRANSID": 1}], "pepipost", "field EMAIL is missing"),
         ({"msys": {}}, "sparkpost", "no event: an empty msys"),
         ({"event-data": {}}, "mailgun", "field event is missing"),
         ({"event": 5}, "plain", "field event must be str | null, not int"),

@@ -103,7 +103,7 @@ def test_any_moment_in_any_zone_to_any_digit(moment: datetime, digits: int, nine
     )
 )
 def test_a_column_is_what_its_values_are_alone(values: list[Any]) -> None:
-    assert time_ms(values, "at") == [time_ms([value], "at")[0] for value in values]
+    assert list(time_ms(values, "at")) == [time_ms([value], "at")[0] for value in values]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,8 @@ def test_floats_that_are_no_time_are_refused(value: float) -> None:
 
 
 def test_made_up_times_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(times, "_MEMO_SIZE", 10)
+    for memo in (times._seconds, times._zones):
+        monkeypatch.setattr(memo, "_size", 10)
     texts = [f"20{n:02}-01-01T00:00:00.000+{n % 24:02}:{n % 60:02}" for n in range(100)]
     assert len(set(iso_ms(texts, "at"))) == 100
     assert len(times._seconds) <= 10

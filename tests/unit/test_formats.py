@@ -139,7 +139,7 @@ def test_a_bad_element_is_kept_alone_and_unchanged(bad: bytes) -> None:
         (b"null", "the record must be object, not null"),
         (b'"sent"', "the record must be object, not str"),
         (b"1", "the record must be object, not int"),
-        (b"{}", "field EVENT is missing"),
+        (b"{}", "field TRANSID is missing"),
         (pepipost(EMAIL=...), "field EMAIL is missing"),
         (pepipost(TRANSID=...), "field TRANSID is missing"),
         (pepipost(TIMESTAMP=...), "field TIMESTAMP is missing"),

@@ -11,6 +11,7 @@ from pepi_stream.events import Batch
 from pepi_stream.formats import FORMATS, Decoded, Format
 from pepi_stream.formats.base import JsonFormat
 from pepi_stream.sink import literals, parameters, rows
+from pepi_stream.sink.cells import Cells, Table, lay_out
 from tests.fuzzing.campaign import Campaign
 from tests.fuzzing.corpus import SAMPLES
 from tests.fuzzing.mutator import Mutator
@@ -114,13 +115,19 @@ def count_characters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cap_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Short(dict[int, str]):
-        def __missing__(self, size: int) -> str:
-            return "\0" + chr(min(size, 20))
+    monkeypatch.setattr(
+        parameters, "_PREFIXES", {size: "\0" + chr(min(size, 20)) for size in range(1024)}
+    )
 
-    monkeypatch.setattr(parameters, "PREFIXES", Short())
-    monkeypatch.setattr(rows, "PREFIXES", Short())
-    monkeypatch.setattr(rows, "_row_writer", rows._row_writer.__wrapped__)  # it keeps the others
+
+def mix_up_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = lay_out
+
+    def turned(size: int, columns: Sequence[Cells], separator: str = "") -> Table:
+        cells, width = right(size, columns, separator)
+        return Table(cells[-width:] + cells[:-width], width)
+
+    monkeypatch.setattr(rows, "lay_out", turned)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,7 @@ def cap_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         *(raise_for_recursion, lose_a_dead_letter, refuse_the_neighbour),
         *(forget_backslashes, take_anything_for_clean, drop_a_row),
-        *(count_characters, cap_lengths),
+        *(count_characters, cap_lengths, mix_up_columns),
     ],
 )
 def test_a_planted_fault_is_found(

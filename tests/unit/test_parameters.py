@@ -66,6 +66,35 @@ def test_a_string_may_be_of_any_length(size: int) -> None:
     assert read(render([umlauts, None])) == [(umlauts.encode(),), (None,)]
 
 
+few = st.sampled_from(["", "a", "\u00e4\u20ac", "x" * 300, None])
+
+
+@given(
+    st.one_of(
+        st.lists(few, min_size=100, max_size=100),
+        st.lists(texts | st.none(), min_size=100, max_size=100, unique=True),
+        st.lists(texts, min_size=100, max_size=100, unique=True),
+        st.integers(0, 99).map(lambda at: [*(str(n) for n in range(at)), None, *"ab" * (99 - at)]),
+    )
+)
+def test_texts_few_and_many_come_back_as_they_went_in(values: list[str | None]) -> None:
+    assert read(render(values)) == [(meant(value),) for value in values]
+
+
+@pytest.mark.parametrize("size", [63, 64, 65, 200])
+@pytest.mark.parametrize("value", [True, 7, -(2**63)])
+def test_a_value_after_many_nulls_has_its_type(size: int, value: int) -> None:
+    assert read(render([*[None] * size, value])) == [*[(None,)] * size, (value,)]
+
+
+def test_a_column_is_of_one_type_to_its_end() -> None:
+    for first in (["a"] * 100, [str(n) for n in range(100)], [None] * 100):
+        for last in (0, False, b"", b"x", 1.5, datetime(2024, 1, 1)):
+            rendered = render([*first, "b", last])
+            assert rendered.types is None
+            assert len(rendered.rows()) == len(first) + 2
+
+
 def test_times_are_text_in_utc() -> None:
     at = int(datetime(2024, 2, 29, 12, 0, 1, tzinfo=UTC).timestamp() * 1000) + 7
     assert read(render([at, None], Constant(0, 2), epoch_ms=True)) == [

@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pepi_stream.enrich.memo import Memo
 from pepi_stream.enrich.rule_files import RuleFile, load_rule_files
 from pepi_stream.errors import ConfigError
 
@@ -78,18 +77,3 @@ def test_the_users_file_comes_first_and_may_stand_alone(tmp_path: Path) -> None:
     own.write_text("replace = true")
     assert [f.path for f in load_rule_files("s", str(own), "bounce_rules.toml")] == [own]
     assert [f.path.name for f in load_rule_files("s", "", "bounce_rules.toml")] == [names[1]]
-
-
-def test_a_memo_is_bounded_at_every_moment() -> None:
-    made: list[int] = []
-
-    def make(key: int) -> int:
-        made.append(key)
-        return key * 2
-
-    memo = Memo(make, 3)
-    assert [memo[n] for n in (1, 1, 2, 1, 3)] == [2, 2, 4, 2, 6]
-    assert made == [1, 2, 3]
-    for key in range(100):
-        assert memo[key] == key * 2
-        assert len(memo) <= 3
