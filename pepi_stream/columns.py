@@ -75,6 +75,14 @@ COLUMNS: Final[dict[str, ColumnSpec]] = {
 }
 
 
+_OWN: Final = frozenset(spec.values for spec in COLUMNS.values())
+
+
+def is_built_in(spec: ColumnSpec) -> bool:
+    """Tell whether a column's values are ours: asked again, they are the same."""
+    return spec.values in _OWN
+
+
 def load_columns(settings: Sequence[ColumnSetting]) -> list[ColumnSpec]:
     """Return the configured columns, in order.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Final, NamedTuple
 
@@ -166,9 +166,13 @@ class Batch:
         origins: where each event came from; None when event i is payload i, whole.
         dead: records that became no row.
         counts: window name -> key (window start in epoch seconds, dimension values) -> events.
+        again: makes a batch of the same events, if that can be done.
     """
 
-    __slots__ = ("claim", "columns", "counts", "dead", "format", "origins", "size")
+    __slots__ = (
+        *("_columns", "_occurred", "again", "claim", "counts", "dead", "format", "origins"),
+        "size",
+    )
 
     def __init__(
         self,
@@ -183,13 +187,40 @@ class Batch:
         self.claim = claim
         self.format = format
         self.size = size
-        self.columns = columns
+        self._columns: dict[str, Column] | None = columns
+        self._occurred: Sequence[int] = ()
         self.origins = origins
         self.dead = dead if dead is not None else []
         self.counts: dict[str, Counter[WindowKey]] = {}
+        self.again: Callable[[], Batch] | None = None
 
     def __len__(self) -> int:
         return self.size
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The columns by name; made anew if they were dropped."""
+        if self._columns is None:
+            assert self.again is not None
+            same = self.again()
+            if same.size != self.size:
+                raise RuntimeError(f"{self!r} was made anew as {same!r}")
+            self._columns = same.columns
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: dict[str, Column]) -> None:
+        self._columns = columns
+
+    def drop_columns(self) -> None:
+        """Drop the columns, if they can be made anew: most batches need them no more.
+
+        They are most of what a batch holds. Memory that is used again at once is still in the
+        processor's cache (docs/decisions/0018).
+        """
+        if self.again is not None:
+            self._occurred = self.occurred()
+            self._columns = None
 
     def column(self, name: str) -> Column:
         """Return the column, all None when nobody filled it."""
@@ -198,6 +229,8 @@ class Batch:
 
     def occurred(self) -> Sequence[int]:
         """Return when a few of the events happened, in ms since 1970, evenly picked."""
+        if self._columns is None:
+            return self._occurred
         column: Sequence[int] = self.column("occurred_at")
         return column[:: max(1, self.size // _OCCURRED)][:_OCCURRED] if self.size else ()
 

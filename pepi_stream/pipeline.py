@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -28,6 +29,8 @@ class Pipeline:
         format: decodes the payloads.
         enrichers: called in order; each sees the columns of those before it.
         windows: what is counted.
+        pure: a claim always becomes the same batch, so that one can be made anew. Ours do that;
+            of what code of a user's does, nothing is known.
     """
 
     def __init__(
@@ -35,7 +38,10 @@ class Pipeline:
         format: Format,
         enrichers: Enrichment | Sequence[Enricher],
         windows: Sequence[Window],
+        *,
+        pure: bool = False,
     ) -> None:
+        self.pure = pure
         self.format = format
         if not isinstance(enrichers, Enrichment):
             enrichers = Enrichment({repr(enricher): enricher for enricher in enrichers})
@@ -46,8 +52,9 @@ class Pipeline:
     def from_settings(cls, settings: Settings) -> Pipeline:
         """Build the configured pipeline; raises ConfigError for a name nobody knows."""
         windows = [Window(name, window) for name, window in settings.windows.items()]
-        # An extension may fill columns of any name; without one, the names are known.
-        if not any(":" in name for name in (settings.source.format, *settings.enrich.enrichers)):
+        names = (settings.source.format, *settings.enrich.enrichers)
+        pure = not any(":" in name for name in names)
+        if pure:  # an extension may fill columns of any name; without one, the names are known
             for window in windows:
                 _check_dimensions(window)
         source = settings.source
@@ -66,6 +73,7 @@ class Pipeline:
                 slow_seconds=settings.enrich.slow_seconds,
             ),
             windows,
+            pure=pure,
         )
 
     def enrich(self, claim: Claim) -> Batch:
@@ -80,9 +88,12 @@ class Pipeline:
             logger.exception("%r failed as a whole; taking it record by record", claim)
             return self.enrich_each(claim)
         try:
-            return self.enrichment.apply(batch)
+            batch = self.enrichment.apply(batch)
         except Exception:  # it has been logged
             return self.enrich_each(claim)
+        if self.pure:
+            batch.again = partial(self.enrich, claim)
+        return batch
 
     def count(self, batch: Batch) -> Batch:
         """Count the batch's events in every window.

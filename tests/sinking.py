@@ -78,7 +78,7 @@ class Database:
         self.settings = settings
         self.pipeline = Pipeline.from_settings(settings)
         self.schema = Schema.from_settings(settings)
-        self.renderer = RowRenderer(self.schema.columns)
+        self.renderer = RowRenderer(self.schema.columns, drop=not self.schema.dedupe)
         self.renderer.bulk = settings.sink.bulk  # the tests' server is MariaDB
         self._connections: list[BulkConnection] = []
         self._look: BulkConnection | None = None

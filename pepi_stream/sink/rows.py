@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from pepi_stream.columns import ColumnSpec
+from pepi_stream.columns import ColumnSpec, is_built_in
 from pepi_stream.events import Batch, Column, Constant
 from pepi_stream.sink.cells import Cells, lay_out
 from pepi_stream.sink.literals import NULL, is_clean_text, literals, timestamp_literals
@@ -61,6 +61,7 @@ class RowRenderer:
 
     Args:
         columns: in table order; those that MySQL fills by itself are left out.
+        drop: drop the columns of a batch that was rendered, where they can be made anew.
 
     Attributes:
         bulk: make rows of parameters, where all of a batch's values can be some.
@@ -68,8 +69,10 @@ class RowRenderer:
             them. One that is NULL in all of a batch's rows is then not in their SQL text.
     """
 
-    def __init__(self, columns: Sequence[ColumnSpec]) -> None:
+    def __init__(self, columns: Sequence[ColumnSpec], *, drop: bool = False) -> None:
         self.columns = [c for c in columns if c.values is not None]
+        # A user's column is asked once: asked again it might say something else, or raise.
+        self._drop = drop and all(map(is_built_in, self.columns))
         self.names = [c.name for c in self.columns]
         self.bulk = False
         self.omittable: frozenset[str] = frozenset()
@@ -83,6 +86,16 @@ class RowRenderer:
         """
         if not batch.size:
             return rendered_text(batch, self.names, [])
+        rendered = self._render(batch)
+        if self._drop:
+            batch.drop_columns()
+        return rendered
+
+    def render_all(self, batch: Batch) -> list[str]:
+        """Return the SQL text of rows with no column omitted; raises as :meth:`render` does."""
+        return _rows(batch.size, self._evaluate(batch))
+
+    def _render(self, batch: Batch) -> Rendered:
         evaluated = self._evaluate(batch)
         if self.bulk and (rendered := self._parameters(batch, evaluated)):
             return rendered
@@ -98,15 +111,19 @@ class RowRenderer:
             batch,
             [self.names[at] for at in sent],
             table.text().removeprefix("),("),
-            lambda: _rows(batch.size, [evaluated[at] for at in sent]),
+            self._rows_again(batch, evaluated, sent),
         )
-
-    def render_all(self, batch: Batch) -> list[str]:
-        """Return the SQL text of rows with no column omitted; raises as :meth:`render` does."""
-        return _rows(batch.size, self._evaluate(batch))
 
     def _evaluate(self, batch: Batch) -> list[_Evaluated]:
         return [(spec, _values(spec, batch)) for spec in self.columns]
+
+    def _rows_again(
+        self, batch: Batch, evaluated: Sequence[_Evaluated], sent: Sequence[int]
+    ) -> Callable[[], list[str]]:
+        """Return what makes the SQL text of each row, of the columns that are sent."""
+        if self._drop:  # without holding the columns
+            return lambda: _rows(batch.size, [self._evaluate(batch)[at] for at in sent])
+        return lambda: _rows(batch.size, [evaluated[at] for at in sent])
 
     def _parameters(self, batch: Batch, evaluated: Sequence[_Evaluated]) -> Rendered | None:
         columns: list[Cells] = []
@@ -128,7 +145,7 @@ class RowRenderer:
             body,
             bytes(types),
             len(body) + _dead_bytes(batch),
-            lambda: _rows(batch.size, evaluated),
+            self._rows_again(batch, evaluated, range(len(evaluated))),
         )
 
 

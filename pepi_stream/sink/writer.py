@@ -57,7 +57,8 @@ class Sink:
         self._on_commit = on_commit
         self._starved = starved
         self.schema = Schema.from_settings(settings)
-        self._renderer = RowRenderer(self.schema.columns)
+        # To find repeats, the columns are needed until the end.
+        self._renderer = RowRenderer(self.schema.columns, drop=not self.schema.dedupe)
         self._buffer = SinkBuffer(
             max_rows=settings.sink.max_rows,
             max_bytes=settings.sink.max_bytes,
