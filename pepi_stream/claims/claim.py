@@ -37,6 +37,11 @@ class Claim:
         self.left = left
 
     @cached_property
+    def size(self) -> int:
+        """Bytes of all payloads."""
+        return sum(map(len, self.payloads))
+
+    @cached_property
     def digest(self) -> bytes:
         """16 bytes that tell these payloads from any others: SHA-256 of lengths and bytes, cut.
 

@@ -48,7 +48,7 @@ class HeldClaims:
         held) takes over the delivery count, nothing else.
         """
         self._open[claim.id] = claim.delivery
-        self._bytes[claim.id] = sum(map(len, claim.payloads))
+        self._bytes[claim.id] = claim.size
 
     def committed(self, claim_ids: Iterable[str]) -> None:
         """Note that these claims took effect: from now on they are acked, never released."""

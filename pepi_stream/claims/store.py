@@ -136,10 +136,10 @@ class ClaimStore:
             )
         if not held or not payloads:
             return None
-        size = sum(map(len, payloads))
-        if len(payloads) > 1 and size > max_bytes:
-            self._compression *= size / max_bytes
-        return Claim(claim_id, payloads, delivery=1, received_at=self._clock(), left=left)
+        claim = Claim(claim_id, payloads, delivery=1, received_at=self._clock(), left=left)
+        if len(payloads) > 1 and claim.size > max_bytes:
+            self._compression *= claim.size / max_bytes
+        return claim
 
     async def renew(self, leases: Sequence[tuple[str, int]]) -> list[str]:
         """Extend the leases of (claim id, delivery) pairs; return the ids that were lost."""

@@ -306,7 +306,11 @@ def reason_of(exc: Exception, raw: bytes | msgspec.Raw = b"x") -> str:
 
 def short_uids(uids: Sequence[str | None]) -> Sequence[str | None]:
     """Make event uids fit their column: what is too long becomes its SHA-256 in hex."""
-    if max(map(len, filter(None, uids)), default=0) <= _MAX_UID:
+    try:
+        longest = max(set(map(len, uids)), default=0)  # type: ignore[arg-type]
+    except TypeError:  # a None
+        longest = max(map(len, filter(None, uids)), default=0)
+    if longest <= _MAX_UID:
         return uids
     return [
         uid
