@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 
 import pytest
 
@@ -41,8 +42,10 @@ def test_columns_are_made_anew_as_they_were(format: str) -> None:
     assert len(batch)
     before = {name: list(column) for name, column in batch.columns.items()}
     occurred = list(batch.occurred())
+    names = batch.column("event_name")
     rendered = RowRenderer(load_columns(settings.sink.columns), drop=True).render(batch)
     assert dropped(batch)
+    assert sys.getrefcount(names) == 2, "somebody else than this test holds a column"
     assert list(batch.occurred()) == occurred
     assert dropped(batch)
     assert {name: list(column) for name, column in batch.columns.items()} == before
