@@ -77,8 +77,8 @@ class MailboxProvider:
 
 
 def _domain(end: str | None) -> str | None:
-    """Return the domain, given an address from its last @ on, or any part of one that has none."""
-    return end and (end[1:].lower() if end[0] == "@" else "")
+    """Return the domain, given an address from its last @ on: its last character if it has none."""
+    return end and end[1:].lower()
 
 
 def read_providers(files: Iterable[RuleFile]) -> dict[str, list[str]]:
