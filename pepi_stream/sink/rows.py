@@ -158,7 +158,8 @@ def _values(spec: ColumnSpec, batch: Batch) -> Column:
     values = spec.values(batch)
     if len(values) != batch.size:
         raise ValueError(f"column {spec.name} gave {len(values)} values for {batch.size} events")
-    return values
+    # A str would be taken for a cell of all rows, and a deque or a dict's view has no slices.
+    return values if isinstance(values, list | tuple | Constant) else list(values)
 
 
 def _rows(size: int, evaluated: Sequence[_Evaluated]) -> list[str]:
