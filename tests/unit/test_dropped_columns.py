@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import dataclass
 
 import pytest
 
@@ -64,6 +65,23 @@ def test_columns_are_kept_for_a_users_column() -> None:
     batch = Pipeline.from_settings(load_settings({})).enrich(claim())
     spec = ColumnSpec("own", "TEXT", lambda batch: ["x"] * len(batch))
     RowRenderer([spec], drop=True).render(batch)
+    assert not dropped(batch)
+
+
+@dataclass
+class Tier:
+    """A user's column: an instance that can be called, and cannot be hashed."""
+
+    name: str
+
+    def __call__(self, batch: Batch) -> list[str]:
+        return [self.name] * len(batch)
+
+
+def test_a_users_column_need_not_be_hashable() -> None:
+    batch = Pipeline.from_settings(load_settings({})).enrich(claim())
+    spec = ColumnSpec("tier", "TEXT", Tier("gold"))
+    assert RowRenderer([spec], drop=True).render(batch).rows() == ["'gold'"] * len(batch)
     assert not dropped(batch)
 
 
