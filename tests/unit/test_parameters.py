@@ -82,6 +82,23 @@ def test_texts_few_and_many_come_back_as_they_went_in(values: list[str | None]) 
     assert read(render(values)) == [(meant(value),) for value in values]
 
 
+class Folded(str):
+    """A user's text, which holds what it likes and is equal to what it likes."""
+
+    __slots__ = ("parsed",)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.lower() == other.lower()
+
+    def __hash__(self) -> int:
+        return hash(self.lower())
+
+
+def test_a_users_kind_of_text_is_not_kept() -> None:
+    assert render([*["few"] * 99, Folded("KEPT")]).rows()[-1] == "'KEPT'"
+    assert read(render(["kept"] * 100)) == [(b"kept",)] * 100
+
+
 @pytest.mark.parametrize("size", [63, 64, 65, 200])
 @pytest.mark.parametrize("value", [True, 7, -(2**63)])
 def test_a_value_after_many_nulls_has_its_type(size: int, value: int) -> None:
