@@ -121,9 +121,13 @@ class RowRenderer:
         self, batch: Batch, evaluated: Sequence[_Evaluated], sent: Sequence[int]
     ) -> Callable[[], list[str]]:
         """Return what makes the SQL text of each row, of the columns that are sent."""
-        if self._drop:  # without holding the columns
-            return lambda: _rows(batch.size, [self._evaluate(batch)[at] for at in sent])
-        return lambda: _rows(batch.size, [evaluated[at] for at in sent])
+        kept = None if self._drop else evaluated
+
+        def rows() -> list[str]:
+            columns = kept or self._evaluate(batch)
+            return _rows(batch.size, [columns[at] for at in sent])
+
+        return rows
 
     def _parameters(self, batch: Batch, evaluated: Sequence[_Evaluated]) -> Rendered | None:
         columns: list[Cells] = []
