@@ -75,5 +75,7 @@ def _dimension(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(int(value))
+    # As in the row: of an Enum's member that is a str, its text and not its name.
+    text = str.__str__(value) if isinstance(value, str) else str(value)
     # A lone surrogate, which no table holds, becomes a question mark.
-    return str(value)[:MAX_DIMENSION].encode("utf-8", "replace").decode()
+    return text[:MAX_DIMENSION].encode("utf-8", "replace").decode()

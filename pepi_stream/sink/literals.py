@@ -53,7 +53,8 @@ def literals(values: Sequence[Any]) -> Sequence[str]:
         distinct = set(values)
     except TypeError:  # a list or dict, which literal() refuses by name
         return [literal(v) for v in values]
-    if len(distinct) * 2 <= len(values):
+    # Of one type: 1, 1.0 and True are equal, and not written alike.
+    if len(distinct) * 2 <= len(values) and len(set(map(type, values)) - {_NONE}) < 2:
         return look_up({v: literal(v) for v in distinct}, values)
     return [literal(v) for v in values]
 

@@ -123,7 +123,7 @@ def _prefixes(sizes: Sequence[int]) -> Sequence[str]:
 def _string(text: str | None) -> str:
     if text is None:
         return NULL
-    if not isinstance(text, str):
+    if type(text) is not str:  # of a subclass, either: what it holds would be kept, too
         raise TypeError("no text")
     encoded = _one_character_a_byte(text)
     return _prefix(len(encoded)) + encoded

@@ -121,9 +121,13 @@ class RowRenderer:
         self, batch: Batch, evaluated: Sequence[_Evaluated], sent: Sequence[int]
     ) -> Callable[[], list[str]]:
         """Return what makes the SQL text of each row, of the columns that are sent."""
-        if self._drop:  # without holding the columns
-            return lambda: _rows(batch.size, [self._evaluate(batch)[at] for at in sent])
-        return lambda: _rows(batch.size, [evaluated[at] for at in sent])
+        kept = None if self._drop else evaluated
+
+        def rows() -> list[str]:
+            columns = kept or self._evaluate(batch)
+            return _rows(batch.size, [columns[at] for at in sent])
+
+        return rows
 
     def _parameters(self, batch: Batch, evaluated: Sequence[_Evaluated]) -> Rendered | None:
         columns: list[Cells] = []
@@ -158,7 +162,8 @@ def _values(spec: ColumnSpec, batch: Batch) -> Column:
     values = spec.values(batch)
     if len(values) != batch.size:
         raise ValueError(f"column {spec.name} gave {len(values)} values for {batch.size} events")
-    return values
+    # A str would be taken for a cell of all rows, and a deque or a dict's view has no slices.
+    return values if isinstance(values, list | tuple | Constant) else list(values)
 
 
 def _rows(size: int, evaluated: Sequence[_Evaluated]) -> list[str]:

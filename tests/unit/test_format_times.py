@@ -121,6 +121,29 @@ def test_floats_that_are_no_time_are_refused(value: float) -> None:
         epoch_ms([value, 1.0], "at")
 
 
+def test_numbers_of_one_hash_take_linear_time() -> None:
+    compared = 0
+
+    class Number(int):
+        __hash__ = int.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return int.__eq__(self, other)
+
+    def comparisons(count: int) -> int:
+        nonlocal compared
+        compared = 0
+        numbers = [1] * 500 + [Number(n * (2**61 - 1)) for n in range(1, count)]
+        with pytest.raises(FormatError):
+            epoch_ms(numbers, "at")
+        return compared
+
+    assert comparisons(4000) <= 4 * comparisons(1000)
+    assert epoch_ms([*range(2500)], "at") == [n * 1000 for n in range(2500)]
+
+
 def test_made_up_times_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     for memo in (times._seconds, times._zones):
         monkeypatch.setattr(memo, "_size", 10)

@@ -157,6 +157,11 @@ def test_text_of_a_subclass_is_the_text_or_refused_on_every_path(values: Sequenc
     assert rows == ["NULL" if v is None else quote(v.value) for v in values]
 
 
+@pytest.mark.parametrize("values", [[1, 1.0, True], [1.0, True, 1], [False, 0, 0.0]])
+def test_equal_values_of_different_types_are_written_each_its_own_way(values: list[Any]) -> None:
+    assert literals(values * 2) == [text for value in values for text in literals([value])] * 2
+
+
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_a_column_of_another_length_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"column c1 gave {size} values for 2 events"):

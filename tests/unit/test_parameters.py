@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +29,7 @@ nullable = st.one_of(
 )
 
 
-def render(*columns: Column, epoch_ms: bool = False) -> Rendered:
+def render(*columns: Column, epoch_ms: bool = False, bulk: bool = True) -> Rendered:
     claim = Claim(new_claim_id(1), [], delivery=1, received_at=1)
     batch = Batch(claim, format="f", size=len(columns[0]), columns={})
     specs = [
@@ -36,7 +37,7 @@ def render(*columns: Column, epoch_ms: bool = False) -> Rendered:
         for n, values in enumerate(columns)
     ]
     renderer = RowRenderer([*specs, ColumnSpec("seq", "INT", None)])
-    renderer.bulk = True
+    renderer.bulk = bulk
     return renderer.render(batch)
 
 
@@ -81,6 +82,23 @@ def test_texts_few_and_many_come_back_as_they_went_in(values: list[str | None]) 
     assert read(render(values)) == [(meant(value),) for value in values]
 
 
+class Folded(str):
+    """A user's text, which holds what it likes and is equal to what it likes."""
+
+    __slots__ = ("parsed",)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.lower() == other.lower()
+
+    def __hash__(self) -> int:
+        return hash(self.lower())
+
+
+def test_a_users_kind_of_text_is_not_kept() -> None:
+    assert render([*["few"] * 99, Folded("KEPT")]).rows()[-1] == "'KEPT'"
+    assert read(render(["kept"] * 100)) == [(b"kept",)] * 100
+
+
 @pytest.mark.parametrize("size", [63, 64, 65, 200])
 @pytest.mark.parametrize("value", [True, 7, -(2**63)])
 def test_a_value_after_many_nulls_has_its_type(size: int, value: int) -> None:
@@ -93,6 +111,19 @@ def test_a_column_is_of_one_type_to_its_end() -> None:
             rendered = render([*first, "b", last])
             assert rendered.types is None
             assert len(rendered.rows()) == len(first) + 2
+
+
+@pytest.mark.parametrize(
+    "values", ["yn", deque("yn"), {"y": 1, "n": 2}, {1: "y", 2: "n"}.values()], ids=repr
+)
+@pytest.mark.parametrize("bulk", [True, False])
+def test_a_column_may_be_whatever_has_a_length_and_values(values: Column, bulk: bool) -> None:
+    rendered = render(["a", "b"], values, ["c", "d"], bulk=bulk)
+    if bulk:
+        assert read(rendered) == [(b"a", b"y", b"c"), (b"b", b"n", b"d")]
+    else:
+        assert rendered.body == b"'a','y','c'),('b','n','d'"
+    assert rendered.rows() == ["'a','y','c'", "'b','n','d'"]
 
 
 def test_times_are_text_in_utc() -> None:

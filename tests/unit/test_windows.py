@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pepi_stream.claims.claim import Claim, new_claim_id
 from pepi_stream.errors import ConfigError
 from pepi_stream.events import MAX_EPOCH_MS, Batch, Column, Constant, WindowKey
 from pepi_stream.settings import WindowSettings
+from pepi_stream.sink.literals import literals
 from pepi_stream.windows import RESERVED, Window, count_windows
 
 MINUTE = 60_000
@@ -92,6 +94,20 @@ def test_other_types_count_by_their_text() -> None:
         WindowKey(0, ("",)): 1,
     }
     assert window("n_th").count(batch([1, 1], n_th=[7, 7])) == {WindowKey(0, ("7",)): 2}
+
+
+class Word(str, Enum):  # noqa: UP042
+    """A user's text, which is told by another one."""
+
+    GOLD = "gold"
+
+
+def test_a_users_kind_of_text_counts_by_what_its_row_says() -> None:
+    assert window("tier").count(batch([0, 0], tier=[Word.GOLD, "gold"])) == {
+        WindowKey(0, ("gold",)): 2
+    }
+    assert literals([Word.GOLD]) == ["'gold'"]
+    assert window("tier").count(batch([0], tier=[Word.GOLD])) == {WindowKey(0, ("gold",)): 1}
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED | {name.upper() for name in RESERVED}))
