@@ -170,7 +170,14 @@ class Batch:
     """
 
     __slots__ = (
-        *("_columns", "_occurred", "again", "claim", "counts", "dead", "format", "origins"),
+        "_columns",
+        "_occurred",
+        "again",
+        "claim",
+        "counts",
+        "dead",
+        "format",
+        "origins",
         "size",
     )
 

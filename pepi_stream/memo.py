@@ -67,7 +67,7 @@ class ColumnMemo(Generic[V]):
             pass
         found = {text: known[text] if text in known else make(text) for text in set(texts)}
         short = {t: made for t, made in found.items() if t is None or len(t) <= longest}
-        if len(known) + len(short) > self._size:
+        if len(known.keys() | short.keys()) > self._size:
             known.clear()
         if len(short) <= self._size:
             known.update(short)

@@ -14,7 +14,7 @@ from pepi_stream.settings import EnrichSettings
 
 OTHER = "Other"
 _SETTING = "enrich.mailbox_providers"
-_MEMO_SIZE = 50_000  # domains; a spam wave of made-up domains must not grow memory
+_MEMO_SIZE = 25_000  # domains; a spam wave of made-up ones holds 50 MiB at most
 _WIDTH = 64  # of the column, in characters
 _LONGEST = 255  # characters of a domain (RFC 1035, 2.3.4); of junk, a megabyte is kept otherwise
 
@@ -64,6 +64,8 @@ class MailboxProvider:
         """Return the provider of one domain in lower case; None for None."""
         if domain is None:
             return None
+        if len(domain) > _LONGEST:
+            return OTHER
         exact = self._exact.get(domain)
         if exact is not None:
             return exact

@@ -97,7 +97,7 @@ def blob(raw: bytes) -> str:
 
 def _texts(values: Column, sample: Sequence[str]) -> Cells:
     """Render texts and None; ``sample`` is of the texts. Raises TypeError for anything else."""
-    if 2 * len(set(sample)) <= len(sample):
+    if sample and 2 * len(set(sample)) <= len(sample):
         return [_strings(values)]
     try:
         joined, complete = "".join(values), True

@@ -94,13 +94,14 @@ def test_made_up_domains_do_not_grow_memory(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_is_too_long_for_a_domain_is_not_kept() -> None:
-    """50,000 recipients of a megabyte each would be 50 GB otherwise."""
+    """25,000 recipients of a megabyte each would be 25 GB otherwise."""
     enricher = MailboxProvider()
     recipients = [f"a@{n}{'x' * 100_000}.example" for n in range(20)]
     assert set(enricher(batch_of(recipient=recipients))["mailbox_provider"]) == {"Other"}
     assert len(enricher._domains) == len(enricher._providers) == 0
     enricher(batch_of(recipient=[f"a@{'x' * 247}.example", f"a@{'x' * 248}.example"]))
     assert len(enricher._domains) == len(enricher._providers) == 1
+    assert enricher.provider(f"yahoo.{'x' * 300}") == "Other"
 
 
 def test_a_map_of_ones_own() -> None:
