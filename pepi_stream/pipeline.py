@@ -41,12 +41,12 @@ class Pipeline:
         *,
         pure: bool = False,
     ) -> None:
-        self.pure = pure
         self.format = format
         if not isinstance(enrichers, Enrichment):
             enrichers = Enrichment({repr(enricher): enricher for enricher in enrichers})
         self.enrichment = enrichers
         self.windows = windows
+        self.pure = pure
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Pipeline:

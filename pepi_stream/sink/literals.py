@@ -98,7 +98,7 @@ def _float(value: float) -> str:
 
 def _unknown(value: object) -> str:
     if isinstance(value, str):  # a member of an Enum, say
-        return quote("".join([value]))
+        return quote(str.__str__(value))
     raise TypeError(f"a column value of type {type(value).__name__} cannot be written to MySQL")
 
 

@@ -81,7 +81,6 @@ async def test_seeding_during_load_never_shows_more_than_was_committed_and_ends_
                 highest[i] = count
             committed = await here.rows()
             assert max(highest) <= committed
-            await asyncio.sleep(0)
 
     watching = asyncio.ensure_future(watch())
     await asyncio.gather(*(commit(committer) for committer in committers))

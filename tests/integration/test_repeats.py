@@ -167,8 +167,8 @@ async def test_workers_with_the_same_events_at_once_write_them_once_though_some_
                 try:
                     repeats += (await transaction.write(flush)).repeats
                     break
-                except TransientError:  # planted, or a deadlock
-                    await asyncio.sleep(0)
+                except TransientError:  # planted, or a deadlock: again
+                    pass
         return repeats
 
     repeats = await asyncio.gather(*map(work, transactions))
