@@ -80,6 +80,12 @@ class MariaDBPrograms(NamedTuple):
 
     server: Path
     install_db: Path
+    base: Path | None = None
+    """Where the rest of their release is, when it is not the system's."""
+
+    def options(self) -> list[str]:
+        """Return the options that say where the rest is."""
+        return [] if self.base is None else [f"--basedir={self.base}"]
 
 
 def find_redis() -> Path:
