@@ -3,15 +3,14 @@
 The rules are data, looked at in order: ``config/bounce_rules.toml``, and a user's own file before
 it. A provider's verdict, a value that the format has filled, wins over all of them.
 
-A rule's words are looked up, never searched for with a pattern: a reply of n characters costs time
-in proportion to n, whatever it says, and no more than ``_MAX_TEXT`` of them are read.
+What a reply says is matched word by word (:class:`~pepi_stream.enrich.wording.Wording`), never
+searched for with a regular expression: a reply of n characters costs time in proportion to n,
+whatever it says, and no more than ``_MAX_TEXT`` of them are read.
 """
 
 from __future__ import annotations
 
 import re
-import string
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
@@ -19,17 +18,20 @@ import msgspec
 
 from pepi_stream.enrich.rule_files import RuleFile
 from pepi_stream.enrich.ruled import RuledEnricher
-from pepi_stream.events import Batch, Column, Constant
+from pepi_stream.enrich.wording import Wording
+from pepi_stream.events import EVENT_NAMES, Batch, Column, Constant
 from pepi_stream.memo import Memo
 
 T = TypeVar("T")
 
-#: What a bounce is: the address is gone; a temporary failure; the sender is kept out (reputation,
-#: block lists, content); the mailbox is full; a rule was broken (authentication, size, relaying);
-#: the recipient's domain takes no mail; none of these.
+#: What a bounce is: the address is gone; a temporary failure, or a server's fault; the sender is
+#: kept out (reputation, block lists, content); the mailbox is full; a rule was broken
+#: (authentication, size, relaying); the recipient's domain takes no mail; none of these.
 CLASSES: Final = ("hard", "soft", "block", "quota", "policy", "dns", "other")
 #: The events that have a class.
 EVENTS: Final = frozenset(["bounced", "deferred", "dropped"])
+
+_WITHOUT = EVENT_NAMES - EVENTS
 
 _MAX_TEXT = 1000  # characters of a reason that are read
 _MEMO_SIZE = 4096  # reasons; at most 4 MiB of them
@@ -41,14 +43,6 @@ _STATUS = re.compile(r"[45](?<![\d.][45])\.[0-7]\.\d{1,3}(?!\.?\d)")
 _CODE = re.compile(r"[45](?<![\w.][45])\d\d(?=[ -]|$)")
 
 
-def _spaces(marks: str) -> bytes:
-    return bytes.maketrans(marks.encode(), b" " * len(marks))
-
-
-_PUNCTUATION = _spaces(string.punctuation)
-_AROUND_ADDRESS = _spaces("<>()[]:;,\"'")
-
-
 class BounceRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One ``[[rule]]``: holds when each condition that it has does.
 
@@ -57,6 +51,7 @@ class BounceRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         status: any of these enhanced status codes; ``*`` stands for a number, ``?`` for a digit.
         code: any of these SMTP reply codes.
         text: any of these phrases: whole words, without regard to case and punctuation.
+        pattern: any of these patterns of words; see :mod:`pepi_stream.enrich.wording`.
         temporary: whether the reply (without a code: the event) is about a temporary failure.
         event: any of these event names.
         source: where the rule comes from, for readers.
@@ -66,6 +61,7 @@ class BounceRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     status: str | list[str] = []
     code: int | list[int] = []
     text: str | list[str] = []
+    pattern: str | list[str] = []
     temporary: bool | None = None
     event: str | list[str] = []
     source: str = ""
@@ -85,7 +81,7 @@ class _Reply(NamedTuple):
 
 class _Rule(NamedTuple):
     bounce_class: str
-    has_text: bool
+    has_words: bool
     fits: Callable[[_Reply], bool]
 
 
@@ -93,16 +89,20 @@ class _Candidates(NamedTuple):
     """The rules that a reply of certain codes may meet.
 
     Attributes:
-        numbers: of those whose words it may have.
-        otherwise: the class when it has none of them.
+        words: the bits of their phrases.
+        otherwise: the class when the reply has none of them.
     """
 
-    numbers: frozenset[int]
+    words: int
     otherwise: str
 
 
 class BounceClass(RuledEnricher):
-    """Adds ``bounce_class`` to bounced, deferred and dropped events."""
+    """Adds ``bounce_class`` to bounced, deferred and dropped events; others have none.
+
+    An event of another canonical name loses the class that its format may have given it. A name
+    that a producer of the format ``plain`` made up keeps what that producer says.
+    """
 
     rules = "bounce_rules"
     events = EVENTS
@@ -110,28 +110,29 @@ class BounceClass(RuledEnricher):
     def read(self, files: Iterable[RuleFile]) -> None:
         """Take in the rules; raises ConfigError for one that makes no sense."""
         self._rules: list[_Rule] = []
-        phrases: list[tuple[list[bytes], int]] = []
+        self._wording = Wording()
         for file in files:
-            for rule, line in file.rules(BounceRule):
-                number = len(self._rules)
-                phrases += [(words, number) for words in self._add(rule, file, line)]
-        # A phrase is looked for only where its rarest word occurs: few are ever looked for.
-        uses = Counter(word for words, _ in phrases for word in set(words))
-        self._phrases: dict[bytes, list[tuple[bytes, int]]] = {}
-        for words, number in phrases:
-            rarest = min(words, key=lambda word: (uses[word], -len(word)))
-            entry = (b" %s " % b" ".join(words), number)
-            self._phrases.setdefault(rarest, []).append(entry)
-        self._words = frozenset(self._phrases)
+            sets = _sets(file)
+            for rule, line in file.rules(BounceRule, also="words"):
+                self._add(rule, file, line, sets)
         self._candidates = Memo(self._fitting, _MEMO_SIZE)
         self._memos = {event: Memo(self._classifier(event), _MEMO_SIZE) for event in EVENTS}
+
+    def __call__(self, batch: Batch) -> Mapping[str, Column]:
+        """Return the column; none for a batch that has neither such events nor a class."""
+        added = super().__call__(batch)
+        given = batch.column("bounce_class")
+        if added or (isinstance(given, Constant) and given.value is None):
+            return added
+        return self.columns(batch, ())
 
     def columns(self, batch: Batch, indexes: Sequence[int]) -> Mapping[str, Column]:
         """Return the column; what the provider has said is kept."""
         names = batch.column("event_name")
         given = batch.column("bounce_class")
-        none = isinstance(given, Constant) and given.value is None
-        column = [None] * len(batch) if none else list(given)
+        column: list[str | None] = [None] * len(batch)
+        if not (isinstance(given, Constant) and given.value is None):
+            column = [None if n in _WITHOUT else v for n, v in zip(names, given, strict=True)]
         reasons, recipients = batch.column("reason"), batch.column("recipient")
         memos = self._memos
         for i in indexes:
@@ -139,7 +140,7 @@ class BounceClass(RuledEnricher):
                 reason = (reasons[i] or "")[:_MAX_TEXT]
                 # Replies quote the address: without it, many are the same, and no word of an
                 # address is taken for the server's.
-                if recipient := recipients[i]:
+                if (recipient := recipients[i]) and "@" in recipient:
                     reason = reason.replace(recipient, "")
                 column[i] = memos[names[i]][reason]
         return {"bounce_class": column}
@@ -156,37 +157,31 @@ class BounceClass(RuledEnricher):
             for mark in (f"{code}-{precise} ", f"{code} {precise} ", f"{code}-", f" {code} "):
                 text = text.replace(mark, " ")
         candidates = self._candidates[event, precise, code]
-        said = candidates.numbers.intersection(self._said(text))
-        return self._rules[min(said)].bounce_class if said else candidates.otherwise
+        said = self._wording.found(text) & candidates.words
+        if not said:
+            return candidates.otherwise
+        return self._rules[self._wording.number(said)].bounce_class
 
     def _classifier(self, event: str) -> Callable[[str], str]:
         return lambda reason: self.classify(reason, event)
-
-    def _said(self, text: str) -> set[int]:
-        """Return the numbers of the rules of which ``text`` has a phrase."""
-        words = _words(text)
-        spaced = b" %s " % b" ".join(words)
-        return {
-            number
-            for word in self._words.intersection(words)
-            for phrase, number in self._phrases[word]
-            if phrase in spaced
-        }
 
     def _fitting(self, codes: tuple[str, str, str]) -> _Candidates:
         """Return the rules that a reply may meet: event, status and code are known."""
         event, status, code = codes
         reply = _Reply(event, status, int(code or 0))
-        numbers: set[int] = set()
+        numbers: list[int] = []
+        otherwise = "other"
         for number, rule in enumerate(self._rules):
             if rule.fits(reply):
-                if not rule.has_text:
-                    return _Candidates(frozenset(numbers), rule.bounce_class)
-                numbers.add(number)
-        return _Candidates(frozenset(numbers), "other")
+                if not rule.has_words:
+                    otherwise = rule.bounce_class
+                    break
+                numbers.append(number)
+        return _Candidates(self._wording.bits(numbers), otherwise)
 
-    def _add(self, rule: BounceRule, file: RuleFile, line: int) -> list[list[bytes]]:
-        """Add a rule; returns the words of each of its phrases."""
+    def _add(
+        self, rule: BounceRule, file: RuleFile, line: int, sets: Mapping[str, list[str]]
+    ) -> None:
         if rule.bounce_class not in CLASSES:
             problem = f"class is {rule.bounce_class!r}; it must be one of {', '.join(CLASSES)}"
             file.refuse(file.line("class", line), problem)
@@ -198,14 +193,24 @@ class BounceClass(RuledEnricher):
         for event in events - EVENTS:
             problem = f"event is {event!r}; it must be one of {', '.join(sorted(EVENTS))}"
             file.refuse(file.line("event", line), problem)
-        phrases = []
+        number = len(self._rules)
         for phrase in _several(rule.text):
-            phrases.append(_words(phrase))
-            if not phrases[-1]:
+            try:
+                self._wording.add_phrase(phrase, number)
+            except ValueError as exc:
                 where = file.line_of(phrase, file.line("text", line))
-                file.refuse(where, f"text {phrase!r} has no word to look for")
-        if not statuses and not codes and not phrases and not events and rule.temporary is None:
-            file.refuse(line, "the rule has no condition: give it status, code, text or event")
+                file.refuse(where, f"text {phrase!r} {exc}")
+        for pattern in _several(rule.pattern):
+            try:
+                self._wording.add_pattern(pattern, sets, number)
+            except ValueError as exc:
+                where = file.line_of(pattern, file.line("pattern", line))
+                file.refuse(where, f"pattern {pattern!r}: {exc}")
+        has_words = bool(rule.text or rule.pattern)
+        if not statuses and not codes and not has_words and not events and rule.temporary is None:
+            file.refuse(
+                line, "the rule has no condition: give it status, code, text, pattern or event"
+            )
 
         def fits(reply: _Reply) -> bool:
             return (
@@ -215,17 +220,15 @@ class BounceClass(RuledEnricher):
                 and (rule.temporary is None or rule.temporary == reply.temporary)
             )
 
-        self._rules.append(_Rule(rule.bounce_class, bool(phrases), fits))
-        return phrases
+        self._rules.append(_Rule(rule.bounce_class, has_words, fits))
 
 
-def _words(text: str) -> list[bytes]:
-    """Return the words of a text in lower case, without punctuation and e-mail addresses."""
-    raw = text.lower().encode("utf-8", "surrogatepass")
-    if b"@" in raw:
-        words = raw.translate(_AROUND_ADDRESS).split()
-        raw = b" ".join([word for word in words if b"@" not in word])
-    return raw.translate(_PUNCTUATION).split()
+def _sets(file: RuleFile) -> dict[str, list[str]]:
+    """Return the sets of words that the file's patterns may name."""
+    try:
+        return msgspec.convert(file.table.get("words", {}), dict[str, list[str]])
+    except msgspec.ValidationError:
+        file.refuse(file.line_of_table("words"), "words must be lists of words: name = ['a', 'b*']")
 
 
 def _several(value: T | list[T]) -> list[T]:

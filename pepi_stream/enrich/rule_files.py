@@ -69,11 +69,18 @@ class RuleFile:
         quoted = (f'"{value}"', f"'{value}'")
         return next((n for n, line in lines if any(q in line for q in quoted)), start)
 
-    def rules(self, kind: type[T]) -> Iterator[tuple[T, int]]:
+    def line_of_table(self, name: str) -> int:
+        """Return the line of the header ``[name]``, or of what sets it, or 1."""
+        header = re.compile(rf"\s*\[\s*{re.escape(name)}\s*\]")
+        lines = enumerate(self._lines, 1)
+        return next((n for n, line in lines if header.match(line)), self.line(name))
+
+    def rules(self, kind: type[T], also: str = "") -> Iterator[tuple[T, int]]:
         """Read the file's ``[[rule]]`` tables, in order.
 
         Args:
             kind: a msgspec Struct that forbids unknown fields.
+            also: a table that the file may have beside them.
 
         Yields:
             Each rule, and the line where it begins.
@@ -82,7 +89,7 @@ class RuleFile:
             ConfigError: a table or key is unknown or missing, or has a value of the wrong kind.
         """
         for name in self.table:
-            if name != "rule":
+            if name not in ("rule", also):
                 self.refuse(self.line(name), f"{name} is not known here; rules begin with [[rule]]")
         tables = self.table.get("rule", [])
         if not isinstance(tables, list):

@@ -15,7 +15,13 @@ from pepi_stream.events import Constant
 from pepi_stream.settings import load_settings
 from tests.enriching import enrich
 
-CORPUS = Path(__file__).parents[1] / "data" / "bounce_replies.csv"
+DATA = Path(__file__).parents[1] / "data"
+CORPUS = DATA / "bounce_replies.csv"
+CASES = [
+    line.split("\t")
+    for line in (DATA / "bounce_cases.tsv").read_text("utf-8").splitlines()
+    if not line.startswith("#")
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,45 @@ def test_real_replies(ours: BounceClass, part: str) -> None:
         if found != reply["label"]:
             wrong.append(f"{found}, not {reply['label']}: {reply['reply']}")
     print(f"{part}: {len(replies) - len(wrong)} of {len(replies)}", *wrong, sep="\n")
-    assert len(wrong) <= 0.05 * len(replies), wrong
+    assert len(wrong) <= 0.03 * len(replies), wrong
+
+
+@pytest.mark.parametrize(("label", "reply"), CASES)
+def test_replies_that_were_classified_wrongly(ours: BounceClass, label: str, reply: str) -> None:
+    assert ours.classify(reply) == label
+
+
+@pytest.mark.parametrize("code", ["550", "551", "553", "554", "550 5.0.0", "550 5.1.1"])
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("the sender's address could not be verified", "policy"),
+        ("your server is on a blacklist", "block"),
+        ("mailbox unavailable, since your network is banned", "block"),
+        ("authentication is required", "policy"),
+        ("the message contains a virus", "block"),
+        ("too many messages from you this hour", "soft"),
+        ("a loop was found on the way to this user", "soft"),
+        ("the connection was lost", "soft"),
+        ("the recipient's domain is unknown", "dns"),
+        ("this mailbox is over its quota", "quota"),
+    ],
+)
+def test_words_beat_codes(ours: BounceClass, code: str, words: str, found: str) -> None:
+    """Whatever the code says of an address, words about something else are believed."""
+    assert ours.classify(f"{code} {words}") == found
+
+
+@pytest.mark.parametrize("reply", ["550", "550 Rejected", "551 x", "553 Sorry", "554 no", "5.0.0"])
+def test_without_words_about_the_mailbox_no_address_is_dead(ours: BounceClass, reply: str) -> None:
+    assert ours.classify(reply) == "other"
+
+
+def test_a_temporary_failure_kills_no_address(ours: BounceClass) -> None:
+    for reply in ("450 no such user", "421 4.1.1 mailbox not found", "451 unknown recipient"):
+        assert ours.classify(reply) == "soft"
+    assert ours.classify("no such user", "deferred") == "soft"
+    assert ours.classify("550 this account is temporarily disabled") == "soft"
 
 
 def test_only_the_events_of_a_failed_delivery_have_a_class(ours: BounceClass) -> None:
@@ -59,6 +103,15 @@ def test_only_the_events_of_a_failed_delivery_have_a_class(ours: BounceClass) ->
     assert batch.column("bounce_class") == ["hard", "hard", "hard", None, None, None]
     assert ours(enrich(ours, event_name=["sent", "opened"], reason=["550", None])) == {}
     assert ours(enrich(ours, event_name=Constant("sent", 3))) == {}
+
+
+def test_other_events_lose_a_class_that_a_format_gave_them(ours: BounceClass) -> None:
+    names = ["delivered", "opened", "bounce", "other"]
+    batch = enrich(ours, event_name=names, bounce_class=["hard", "soft", "hard", None])
+    # "bounce" is what a producer of the format plain calls its events, and what it says is kept.
+    assert batch.column("bounce_class") == [None, None, "hard", None]
+    batch = enrich(ours, event_name=[*names, "dropped"], bounce_class=["hard"] * 5)
+    assert batch.column("bounce_class") == [None, None, "hard", None, "hard"]
 
 
 def test_without_a_reason_the_event_decides(ours: BounceClass) -> None:
@@ -73,7 +126,7 @@ def test_the_providers_verdict_wins(ours: BounceClass) -> None:
         reason=["550 5.1.1 User unknown", "550 5.1.1 User unknown", None],
         bounce_class=["soft", None, "odd"],
     )
-    assert batch.column("bounce_class") == ["soft", "hard", "odd"]
+    assert batch.column("bounce_class") == ["soft", "hard", None]  # a delivered event has no class
     batch = enrich(ours, event_name=["bounced"], bounce_class=Constant("block", 1))
     assert list(batch.column("bounce_class")) == ["block"]
 
@@ -94,7 +147,7 @@ def test_the_providers_verdict_wins(ours: BounceClass) -> None:
         ("user unknownish", "other"),  # whole words
         ("550-5.1.1 The user\r\n550 5.1.1 does not exist", "hard"),
         ("mx 5.1.1.7 [4.16.55.1] said 5.9.9 and 4.16.1", "other"),  # no enhanced status codes
-        ("Sent 550 of 1421 bytes to 10.0.0.550", "hard"),  # the first may be a code
+        ("Sent 525 of 1421 bytes to 10.0.0.550", "hard"),  # the first may be a code
         ("", "other"),
     ],
 )
@@ -131,6 +184,36 @@ def test_made_up_reasons_cost_neither_memory_nor_time(monkeypatch: pytest.Monkey
     assert max(map(len, enricher._memos["bounced"])) <= 1000
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "user ",
+        "your mail from the recipient of your ip ",
+        "exceeded many messages ",
+        "is listed not found ",
+        "a. ",
+        "x" * 30 + " ",
+        "\u00e9\u4e2d ",
+    ],
+)
+def test_a_reply_costs_time_in_proportion_to_its_length(
+    monkeypatch: pytest.MonkeyPatch, ours: BounceClass, part: str
+) -> None:
+    """Sixteen times the words cost less than 64 times the time: nothing is tried twice."""
+    monkeypatch.setattr(bounce_class, "_MAX_TEXT", 1_000_000)
+
+    def seconds(text: str) -> float:
+        took = []
+        for _ in range(3):
+            start = time.process_time()
+            ours.classify(text)
+            took.append(time.process_time() - start)
+        return min(took)
+
+    short, long = part * 200, part * 3200
+    assert seconds(long) < 64 * max(seconds(short), 0.0002)
+
+
 def test_rules_of_ones_own_are_looked_at_before_ours(tmp_path: Path) -> None:
     own = with_rules(
         tmp_path / "own.toml",
@@ -152,6 +235,25 @@ def test_rules_of_ones_own_are_looked_at_before_ours(tmp_path: Path) -> None:
     assert own.classify("550 5.3.77 x", "dropped") == "other"
     assert own.classify("551 5.7.606 x", "dropped") == "block"
     assert own.classify("550 5.7.606 x", "bounced") == "block"
+    patterns = with_rules(
+        tmp_path / "patterns.toml",
+        """
+        [words]
+        beast = ["cat", "dog*"]
+        [[rule]]
+        class = "dns"
+        pattern = ["no|my {beast} ... ate it", "house on fire ."]
+        """,
+    )
+    assert patterns.classify("550 My dogs, I fear, ate it") == "dns"
+    assert patterns.classify("550 No cat ate it") == "dns"
+    assert patterns.classify("550 My cat fell ill. A mouse ate it") == "other"  # two sentences
+    assert patterns.classify("550 My catfish ate it") == "other"
+    assert patterns.classify("550 Your cat ate it") == "other"
+    assert patterns.classify("550 our house (on fire)") == "dns"
+    assert patterns.classify("550 our house on fire. Help!") == "dns"
+    assert patterns.classify("550 our house on fire today") == "other"
+    assert patterns.classify("550 user unknown") == "hard"  # ours still know their own sets
     alone = with_rules(tmp_path / "alone.toml", 'replace = true\n[[rule]]\nclass="dns"\ncode=550')
     assert [alone.classify(r) for r in ("550 x", "551 5.1.1 user unknown")] == ["dns", "other"]
 
@@ -160,10 +262,20 @@ def test_rules_of_ones_own_are_looked_at_before_ours(tmp_path: Path) -> None:
     ("rule", "line", "says"),
     [
         ('class = "hart"\ntext = "x"', 3, "class is 'hart'; it must be one of hard, soft, "),
-        ('class = "hard"', 2, "the rule has no condition: give it status, code, text or event"),
+        (
+            'class = "hard"',
+            2,
+            "the rule has no condition: give it status, code, text, pattern or event",
+        ),
         ('text = "x"', 2, "the rule has no class"),
         ('class = "hard"\ntext = ["a", 5]', 4, "text must be "),
         ('class = "hard"\ntext = [\n"a",\n"..."]', 6, "text '...' has no word to look for"),
+        ('class = "hard"\npattern = ["a b",\n"a (b)"]', 5, "pattern 'a (b)': '(b)' is no word,"),
+        ('class = "hard"\npattern = "a {b}"', 4, "pattern 'a {b}': {b} is no set of [words]; know"),
+        ('class = "hard"\npattern = "... a"', 4, "pattern '... a': ... stands between words"),
+        ('class = "hard"\npattern = "a ..."', 4, "pattern 'a ...': ... stands between words"),
+        ('class = "hard"\npattern = "a . b"', 4, "pattern 'a . b': '.' is no word,"),
+        ('class = "hard"\npattern = " "', 4, "pattern ' ': has no word to look for"),
         ('class = "hard"\nstatus = "511"', 4, "status '511' is no code like 5.1.1"),
         ('class = "hard"\nstatus = ["5.1.1",\n"5.8.1"]', 5, "status '5.8.1' is no code"),
         ('class = "hard"\ncode = 250', 4, "code 250 is no reply of 4xx or 5xx"),
@@ -177,3 +289,13 @@ def test_a_rule_that_makes_no_sense(tmp_path: Path, rule: str, line: int, says: 
     with pytest.raises(ConfigError) as caught:
         with_rules(path, f"# mine\n[[rule]]\n{rule}\n[[rule]]\nclass = 'dns'\ntext = 'y'\n")
     assert str(caught.value).startswith(f"{path}:{line}: {says}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("[words]\na = 'b'", 2), ("[words]\na = [5]", 2), ("\nwords = 5", 3)]
+)
+def test_words_that_are_no_lists(tmp_path: Path, text: str, line: int) -> None:
+    path = tmp_path / "rules.toml"
+    with pytest.raises(ConfigError) as caught:
+        with_rules(path, f"# mine\n{text}\n")
+    assert str(caught.value).startswith(f"{path}:{line}: words must be lists of words: ")
