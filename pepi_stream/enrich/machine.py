@@ -6,10 +6,14 @@ Nothing is dropped: counts can tell people from machines. The rules are data, lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
+from ua_parser import Domain
+from ua_parser.loaders import load_lazy_builtins
+from ua_parser.regex import Resolver
 
 from pepi_stream.enrich.rule_files import RuleFile
 from pepi_stream.enrich.ruled import RuledEnricher
@@ -27,19 +31,33 @@ _MAX_REASON = 32  # characters: the width of the column
 _MEMO_SIZE = 8192  # agents; at most 4 MiB of them
 
 
+_WORDS = re.compile(r"[a-z0-9]+")
+
+
 class MachineRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One ``[[rule]]``: holds when the user agent is, or has in it, any of its texts.
+    """One ``[[rule]]``: holds when any of its conditions does, unless the agent has what is named.
+
+    All texts but those of ``equals`` are looked for without regard to case.
 
     Attributes:
         reason: what ``machine_reason`` then says; ``human`` for an agent that is a person's.
         equals: the whole user agent, exactly.
-        contains: a part of it, without regard to case.
+        starts: how it begins.
+        contains: a part of it.
+        words: a word of it, between what is neither letter nor digit; ``*bot`` is each that ends
+            so, ``crawl*`` each that begins so.
+        spider: whether ua-parser calls the device a Spider.
+        unless: parts of an agent to which the rule does not apply.
         source: where the rule comes from, for readers.
     """
 
     reason: str
     equals: str | list[str] = []
+    starts: str | list[str] = []
     contains: str | list[str] = []
+    words: str | list[str] = []
+    spider: bool = False
+    unless: str | list[str] = []
     source: str = ""
 
 
@@ -56,7 +74,7 @@ class Machine(RuledEnricher):
     def read(self, files: Iterable[RuleFile]) -> None:
         """Take in the rules; raises ConfigError for one that makes no sense."""
         self._equals: dict[str, str] = {}
-        self._contains: list[tuple[str, str]] = []
+        self._rules: list[tuple[str, Callable[[str, str], bool]]] = []
         for file in files:
             for rule, line in file.rules(MachineRule):
                 self._add(rule, file, line)
@@ -85,20 +103,71 @@ class Machine(RuledEnricher):
         reason = self._equals.get(agent)
         if reason is None:
             lower = agent.lower()
-            reason = next((why for part, why in self._contains if part in lower), None)
+            reason = next((why for why, holds in self._rules if holds(agent, lower)), None)
         return reason if reason != _HUMAN else None
 
     def _add(self, rule: MachineRule, file: RuleFile, line: int) -> None:
         where = file.line("reason", line)
         if not rule.reason or len(rule.reason) > _MAX_REASON:
             file.refuse(where, f"reason must be of 1 to {_MAX_REASON} characters")
-        equals, contains = (
-            [given] if isinstance(given, str) else given for given in (rule.equals, rule.contains)
+        equals, starts, contains, words, unless = (
+            [given] if isinstance(given, str) else given
+            for given in (rule.equals, rule.starts, rule.contains, rule.words, rule.unless)
         )
-        if not equals and not contains:
-            file.refuse(line, "the rule has no condition: give it equals or contains")
-        if "" in contains:
-            file.refuse(file.line("contains", line), "contains is empty: every agent has that")
+        if not (equals or starts or contains or words or rule.spider):
+            file.refuse(
+                line, "the rule has no condition: give it equals, starts, contains, words or spider"
+            )
+        for key, texts in (("starts", starts), ("contains", contains), ("unless", unless)):
+            if "" in texts:
+                file.refuse(file.line(key, line), f"{key} is empty: every agent has that")
+        for word in words:
+            if not _WORDS.fullmatch(word.lower().removeprefix("*").removesuffix("*")):
+                where = file.line_of(word, file.line("words", line))
+                file.refuse(where, f"{word!r} is no word of letters and digits, *bot or crawl*")
         for agent in equals:
             self._equals.setdefault(agent, rule.reason)
-        self._contains += [(part.lower(), rule.reason) for part in contains]
+        self._rules.append((rule.reason, _holds(starts, contains, words, rule.spider, unless)))
+
+
+def _holds(
+    starts: Sequence[str],
+    contains: Sequence[str],
+    words: Sequence[str],
+    spider: bool,
+    unless: Sequence[str],
+) -> Callable[[str, str], bool]:
+    """Return what tells whether a rule holds for a user agent, as it is and in lower case."""
+    beginnings = tuple(text.lower() for text in starts)
+    parts = [text.lower() for text in contains]
+    exceptions = [text.lower() for text in unless]
+    patterns = [word.lower() for word in words]
+    whole = frozenset(word for word in patterns if "*" not in word)
+    ends = tuple(word[1:] for word in patterns if word[0] == "*")
+    begins = tuple(word[:-1] for word in patterns if word[-1] == "*")
+    is_spider = _spider() if spider else None
+
+    def holds(agent: str, lower: str) -> bool:
+        return (
+            lower.startswith(beginnings)
+            or any(part in lower for part in parts)
+            or any(
+                word in whole or word.endswith(ends) or word.startswith(begins)
+                for word in (_WORDS.findall(lower) if patterns else ())
+            )
+            or (is_spider is not None and is_spider(agent))
+        ) and not any(part in lower for part in exceptions)
+
+    return holds
+
+
+def _spider() -> Callable[[str], bool]:
+    """Return what tells whether ua-parser takes a user agent for a Spider's."""
+    _, _, devices = load_lazy_builtins()
+    spiders = [device for device in devices if getattr(device, "family", None) == "Spider"]
+    resolver = Resolver(([], [], spiders))
+
+    def is_spider(agent: str) -> bool:
+        return resolver(agent.encode("utf-8", "replace").decode(), Domain.DEVICE).device is not None
+
+    return is_spider

@@ -2,11 +2,15 @@
 
 The patterns are ua-parser's (uap-core); names are as it gives them, with two exceptions: Google's
 image proxy has the name that it gives itself, and a proxy's system is not the reader's.
+
+What a provider has made of the same agent (Mailgun, Postmark and SparkPost send that, too) is
+second to it: it takes a proxy for the browser that it pretends to be. It fills what the agent does
+not tell. What a producer of its own says (an event without ``esp``) is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ua_parser import Domain
@@ -30,6 +34,8 @@ _MEMO_SIZE = 8192  # agents; at most 4 MiB of them
 #: Image proxies of mailbox providers. They fetch when a person opens the message, and what they say
 #: of a system is made up ("Windows NT 5.1").
 PROXIES: Final = {"GmailImageProxy": "GoogleImageProxy", "YahooMailProxy": "YahooMailProxy"}
+
+_PROXY_NAMES = frozenset(PROXIES.values())
 
 _TABLETS = frozenset({"BlackBerry Tablet OS"})
 _PHONES = frozenset(
@@ -58,7 +64,7 @@ class UserAgent:
 
     ``device`` is ``phone``, ``tablet`` or ``desktop``, not ua-parser's model: counts by some
     thousand models tell nobody anything. An iPad that asks for a desktop's pages says that it is
-    a Mac, and counts as one. Values that the format has filled are kept.
+    a Mac, and counts as one.
     """
 
     def __init__(self) -> None:
@@ -82,7 +88,12 @@ class UserAgent:
         for i in some:
             clients[i], systems[i], devices[i] = memo[agents[i][:MAX_AGENT]]
         columns = {"client": clients, "os": systems, "device": devices}
-        return {name: _kept(batch.column(name), values) for name, values in columns.items()}
+        proxies = [client in _PROXY_NAMES for client in clients]
+        esps = batch.column("esp")
+        return {
+            name: _chosen(found, batch.column(name), proxies, esps)
+            for name, found in columns.items()
+        }
 
     def parse(self, agent: str) -> _Agent:
         """Return (client, os, device) of one user agent."""
@@ -97,11 +108,14 @@ class UserAgent:
         return client, system, _device(agent, system)
 
 
-def _kept(given: Column, worked_out: Column) -> Column:
-    """Return the given values, and what was worked out where there is none."""
+def _chosen(found: Column, given: Column, proxies: Sequence[bool], esps: Column) -> Column:
+    """Return the values found in the agent, or the given ones: a producer's, or what fills gaps."""
     if isinstance(given, Constant) and given.value is None:
-        return worked_out
-    return [own if own is not None else new for own, new in zip(given, worked_out, strict=True)]
+        return found
+    return [
+        theirs if theirs is not None and (esp is None or (own is None and not proxy)) else own
+        for own, theirs, proxy, esp in zip(found, given, proxies, esps, strict=True)
+    ]
 
 
 def _device(agent: str, system: str | None) -> str | None:

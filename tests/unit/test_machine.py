@@ -21,6 +21,11 @@ from pepi_stream.simulate.user_agents import (
 )
 from tests.enriching import batch_of, enrich
 
+CASES = [
+    line.split("\t")
+    for line in (Path(__file__).parents[1] / "data" / "agent_cases.tsv").read_text().splitlines()
+    if not line.startswith("#")
+]
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/137.0.0.0 Safari/537.36"
@@ -82,6 +87,11 @@ def test_user_agents(ours: Machine, agent: str, reason: str | None) -> None:
     assert batch.column("is_machine") == [reason is not None] * 2
 
 
+@pytest.mark.parametrize(("who", "agent"), CASES)
+def test_agents_that_were_taken_for_the_other(ours: Machine, who: str, agent: str) -> None:
+    assert (ours.reason(agent) is not None) == (who == "machine")
+
+
 def test_every_agent_of_people_in_the_simulation_is_a_person(ours: Machine) -> None:
     agents = [agent.user_agent for agent in {*BROWSERS, *MAIL_CLIENTS}]
     batch = enrich(ours, event_name=["opened"] * len(agents), user_agent=agents)
@@ -125,6 +135,24 @@ def test_rules_of_ones_own_are_looked_at_before_ours(tmp_path: Path) -> None:
         """,
     )
     agents = [CHROME, "Mozilla/5.0", "curl/8.5.0", "curl/7.1", "Wget/1"]
+    words = with_rules(
+        tmp_path / "words.toml",
+        """
+        replace = true
+        [[rule]]
+        reason = "a"
+        starts = "Ab"
+        words = ["Cat", "*dog", "mouse*"]
+        unless = "Zoo"
+        [[rule]]
+        reason = "b"
+        spider = true
+        """,
+    )
+    a = ["abc", "my CAT.", "hotdog/1", "mouses"]
+    none = ["cabin", "cats", "dogs", "amouse", "a cat in a zoo", "\ud83d"]
+    assert [words.reason(agent) for agent in [*a, *none]] == ["a"] * 4 + [None] * 6
+    assert words.reason("Mozilla/5.0 (X11) PTST/1.0") == "b"  # ua-parser's Spider minds the case
     assert [own.reason(a) for a in agents] == ["ours", None, None, "script", "script"]
     alone = with_rules(tmp_path / "a.toml", 'replace = true\n[[rule]]\nreason="x"\nequals="y"')
     assert [alone.reason(a) for a in ("y", "Mozilla/5.0")] == ["x", None]
@@ -133,7 +161,16 @@ def test_rules_of_ones_own_are_looked_at_before_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rule", "line", "says"),
     [
-        ('reason = "x"', 1, "the rule has no condition: give it equals or contains"),
+        (
+            'reason = "x"',
+            1,
+            "the rule has no condition: give it equals, starts, contains, words or",
+        ),
+        ('reason = "x"\nunless = "y"', 1, "the rule has no condition: give it equals, starts, "),
+        ('reason = "x"\nstarts = ""', 3, "starts is empty: every agent has that"),
+        ('reason = "x"\nwords = "y"\nunless = ["z", ""]', 4, "unless is empty: every agent has"),
+        ('reason = "x"\nwords = ["y",\n"a b"]', 4, "'a b' is no word of letters and digits, "),
+        ('reason = "x"\nwords = "*"', 3, "'*' is no word of letters and digits, *bot or crawl*"),
         ('equals = "x"', 1, "the rule has no reason"),
         ('contains = "x"\nreason = ""', 3, "reason must be of 1 to 32 characters"),
         (f'contains = "x"\nreason = "{"r" * 33}"', 3, "reason must be of 1 to 32 characters"),

@@ -150,17 +150,43 @@ def test_a_batch_without_user_agents_costs_nothing(ours: UserAgent) -> None:
     assert ours(batch_of(event_name=["sent"])) == {}
 
 
-def test_what_the_format_knows_is_kept(ours: UserAgent) -> None:
-    agent = f"{WINDOWS}; rv:139.0) Gecko/20100101 Firefox/139.0"
+def test_what_the_format_knows_fills_what_the_agent_does_not_tell(ours: UserAgent) -> None:
+    firefox = f"{WINDOWS}; rv:139.0) Gecko/20100101 Firefox/139.0"
     batch = enrich(
         ours,
-        user_agent=[agent, agent, None],
-        client=["Gmail", None, "Webmail"],
+        user_agent=[firefox, "Mozilla/5.0", None],
+        client=["Gmail", "Apple Mail", "Webmail"],
         device=Constant("phone", 3),
+        esp=Constant("postmark", 3),
     )
-    assert batch.column("client") == ["Gmail", "Firefox", "Webmail"]
-    assert batch.column("os") == ["Windows", "Windows", None]
-    assert list(batch.column("device")) == ["phone"] * 3
+    assert batch.column("client") == ["Firefox", "Apple Mail", "Webmail"]
+    assert batch.column("os") == ["Windows", None, None]
+    assert batch.column("device") == ["desktop", "phone", "phone"]
+
+
+def test_what_a_producer_of_its_own_says_is_kept(ours: UserAgent) -> None:
+    firefox = f"{WINDOWS}; rv:139.0) Gecko/20100101 Firefox/139.0"
+    batch = enrich(ours, user_agent=[firefox, firefox], client=["Our App", None])
+    assert batch.column("client") == ["Our App", "Firefox"]
+    assert batch.column("device") == ["desktop", "desktop"]
+
+
+def test_a_proxy_is_none_of_what_a_provider_takes_it_for(ours: UserAgent) -> None:
+    google = (
+        "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
+    )
+    yahoo = "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"
+    batch = enrich(
+        ours,
+        user_agent=[google, yahoo],
+        client=["Firefox", "Firefox"],
+        os=["Windows", "Windows"],
+        device=["desktop", "phone"],
+        esp=["mailgun", "sparkpost"],
+    )
+    assert batch.column("client") == ["GoogleImageProxy", "YahooMailProxy"]
+    assert batch.column("os") == [None, None]
+    assert batch.column("device") == [None, None]
 
 
 def test_made_up_agents_cost_neither_memory_nor_time(monkeypatch: pytest.MonkeyPatch) -> None:
