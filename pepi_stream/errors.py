@@ -4,6 +4,7 @@
     ├── ConfigError           exit 78   a setting is wrong: change it and start again
     ├── FatalError            exit 70   retrying cannot help: no such table, access denied
     ├── TransientError        exit 75   retrying can help: server away, deadlock, lock wait
+    │   └── StaleConnectionError        ... over another connection, perhaps to another server
     └── PoisonError           exit  1   the data itself is refused: dead-letter it, with the reason
 
 The last three are the three kinds a sink can meet; a worker backs off on TransientError, keeps the
@@ -41,6 +42,13 @@ class TransientError(PepiError):
     """The same work may well succeed later: back off with jitter and try again."""
 
     exit_code: ClassVar[int] = 75  # EX_TEMPFAIL
+
+
+class StaleConnectionError(TransientError):
+    """The connection is broken, or leads to a server that cannot do the work (any more).
+
+    A server that was demoted keeps its connections; another may be behind its name.
+    """
 
 
 class PoisonError(PepiError):

@@ -195,6 +195,8 @@ def build_app(settings: Settings) -> PepiApp:
         held=lambda: delivery.source.held.uncommitted,
         committed=lambda: delivery.rows + delivery.dead,
         checked=lambda: delivery.checked,
+        redis=delivery.redis,
+        mysql=delivery.mysql,
     )
     app.settings, app.delivery, app.live = settings, delivery, page
     app.live_service = LiveService(page, deliver=announce, subscribed=subscribed)

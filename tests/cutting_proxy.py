@@ -1,5 +1,8 @@
 """A TCP proxy in front of a server that can hold up, cut or swallow what it is told to.
 
+It can also lead to another server, as a name or an address does after a fail-over: for new
+connections only, those that are there live on.
+
 It knows no protocol: a *trap* waits for a request that holds certain bytes, and springs either
 before the server gets the request, or when the server has acted and its reply is on its way.
 """
@@ -24,9 +27,12 @@ Act = Callable[["Link"], Awaitable[bool]]
 class Link:
     """One client's connection through the proxy."""
 
-    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, client: asyncio.StreamWriter, server: asyncio.StreamWriter, upstream: Path
+    ) -> None:
         self._client = client
         self._server = server
+        self.upstream = upstream
         self.pending: Trap | None = None  # springs on the next reply
 
     def cut(self) -> None:
@@ -54,7 +60,7 @@ class Trap(NamedTuple):
 
 
 class CuttingProxy:
-    """Forwards to the server at a Unix socket.
+    """Forwards to the server at a Unix socket; see :meth:`switch`.
 
     Attributes:
         port: TCP port on 127.0.0.1 where clients connect.
@@ -135,6 +141,14 @@ class CuttingProxy:
             with contextlib.suppress(ValueError):
                 self._traps.remove(trap)
 
+    def switch(self, upstream: Path) -> None:
+        """Lead connections that are made from now on to another server; the others stay."""
+        self._upstream = upstream
+
+    def links_to(self, upstream: Path) -> int:
+        """How many connections lead to a server now."""
+        return sum(link.upstream == upstream for link in self._links.values())
+
     def reset_links(self) -> None:
         """Reset every client's connection (RST), as a rebooted host or a firewall does."""
         for link in self._links.values():
@@ -149,12 +163,13 @@ class CuttingProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        upstream = self._upstream
         try:
-            server_reader, server_writer = await asyncio.open_unix_connection(str(self._upstream))
+            server_reader, server_writer = await asyncio.open_unix_connection(str(upstream))
         except OSError:  # the server is down: nobody listens here either
             writer.close()
             return
-        link = self._links[task] = Link(writer, server_writer)
+        link = self._links[task] = Link(writer, server_writer, upstream)
         pump = asyncio.ensure_future(self._requests(link, reader))
         try:
             with contextlib.suppress(OSError, RuntimeError):

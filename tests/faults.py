@@ -218,7 +218,7 @@ FATAL_REDIS = {
     "wrong password": Fatal(
         _all(_NO_REDIS_LOGIN, _redis("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")),
         _redis("CONFIG", "SET", "requirepass", ""),
-        ["Redis says: ", "uthenticat", "Check user and password in REDIS_URL"],
+        ["Redis says: ", "uthenticat", "check user and password in REDIS_URL"],
         released=False,
         held=True,
     ),
@@ -243,12 +243,10 @@ class Transient(NamedTuple):
     Attributes:
         lasting: makes it, and pushes; the fault ends with the context.
         says: what the worker's warning names, a regular expression.
-        tries: wait until it has tried so often; 1 when a second try succeeds.
     """
 
     lasting: Callable[[Stage, Worker], Any]
     says: str
-    tries: int = 10
 
 
 @contextmanager
@@ -330,13 +328,13 @@ TRANSIENT_MYSQL = {
     "read-only": Transient(_read_only, "MySQL error 1290: .*read-only"),
     "too many connections of the user": Transient(_user_limit, "MySQL error 1226: .*worker"),
     "too many connections": Transient(_server_limit, "MySQL error 1040: Too many connections"),
-    "a row lock": Transient(_row_lock, "MySQL error 1205: Lock wait timeout", tries=1),
-    "a deadlock": Transient(_deadlock, "MySQL error 1213: Deadlock", tries=1),
+    "a row lock": Transient(_row_lock, "MySQL error 1205: Lock wait timeout"),
+    "a deadlock": Transient(_deadlock, "MySQL error 1213: Deadlock"),
     "a killed connection": Transient(
-        lambda stage, worker: _killed("CONNECTION", stage), "MySQL error (1927|2013): ", tries=1
+        lambda stage, worker: _killed("CONNECTION", stage), "MySQL error (1927|2013): "
     ),
     "a killed statement": Transient(
-        lambda stage, worker: _killed("QUERY", stage), "MySQL error 1317: .*interrupted", tries=1
+        lambda stage, worker: _killed("QUERY", stage), "MySQL error 1317: .*interrupted"
     ),
 }
 
@@ -392,6 +390,6 @@ def paused(worker: Worker) -> Iterator[None]:
 
 
 TRANSIENT_REDIS = {
-    "a replica": Transient(_replica, f"claiming from {QUEUE}: Redis says: .*read only replica", 1),
-    "a busy script": Transient(_busy, f"claiming from {QUEUE}: Redis says: .*busy running a", 1),
+    "a replica": Transient(_replica, f"claiming from {QUEUE}: Redis says: .*read only replica"),
+    "a busy script": Transient(_busy, f"claiming from {QUEUE}: Redis says: .*busy running a"),
 }

@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from pepi_stream.claims import Claim, ClaimStore
+from pepi_stream.claims import Claim, ClaimStore, connect_redis
 from pepi_stream.events import WindowKey
 from pepi_stream.outcome import Outcome
 from pepi_stream.settings import load_settings
 from pepi_stream.source import RedisSource
-from tests.claiming import Bench, client_of, store_of, times_run
+from pepi_stream.upstream import Upstream
+from tests.claiming import Bench, store_of, times_run
 from tests.waiting import wait_until
 
 
@@ -23,10 +25,18 @@ class Worker:
     Args:
         url: of its Redis.
         redis_timeout: seconds that it waits for a reply.
+        clock: tells since when Redis takes no writes.
         settings: of the section [source], by name.
     """
 
-    def __init__(self, url: str, *, redis_timeout: str = "5", **settings: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        redis_timeout: str = "5",
+        clock: Callable[[], float] = time.monotonic,
+        **settings: str,
+    ) -> None:
         names = {
             "CLAIM_MAX": "2",
             "MAX_IN_FLIGHT": "3",
@@ -38,8 +48,9 @@ class Worker:
         environment["PEPI_REDIS__TIMEOUT_SECONDS"] = redis_timeout
         loaded = load_settings({"REDIS_URL": url, **environment})
         self.delivered: list[Claim] = []
-        self.store: ClaimStore = store_of(client_of(url, PEPI_REDIS__TIMEOUT_SECONDS=redis_timeout))
-        self.source = RedisSource(self.store, loaded, deliver=self._deliver)
+        self.upstream = Upstream("Redis", clock)
+        self.store: ClaimStore = store_of(connect_redis(loaded.redis, self.upstream))
+        self.source = RedisSource(self.store, loaded, deliver=self._deliver, upstream=self.upstream)
 
     async def _deliver(self, claim: Claim) -> None:
         self.delivered.append(claim)

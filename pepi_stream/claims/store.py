@@ -19,11 +19,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError
 
 from pepi_stream.claims.claim import Claim, new_claim_id
+from pepi_stream.claims.connection import FOLLOWING, TlsConnection
 from pepi_stream.claims.keys import claim_key, claims_key, deliveries_key, windows_channel
 from pepi_stream.claims.scripts import Scripts
-from pepi_stream.claims.tls import TlsConnection
 from pepi_stream.settings import RedisSettings
 from pepi_stream.tls import client_context
+from pepi_stream.upstream import Upstream
 
 _CANDIDATES = 20  # expired claims offered to one recovery
 _PAGE = 1000  # ids read at once
@@ -31,11 +32,15 @@ _OOM_POLL_SECONDS = 0.2
 _READ_BYTES = 2**18  # of a reply at a time; as much as uvloop reads from the socket
 
 
-def connect_redis(settings: RedisSettings) -> Redis:
+def connect_redis(settings: RedisSettings, upstream: Upstream | None = None) -> Redis:
     """Make a client (no connection yet).
 
     Its automatic retries are off: whether a broken call took effect is unknown, and the
     protocol has its own answer to that (asking again under the same claim id).
+
+    Args:
+        settings: of the section [redis].
+        upstream: what is known of the server; shared by the clients of one process.
 
     Raises:
         ConfigError: a file that the URL names for TLS cannot be used.
@@ -45,15 +50,19 @@ def connect_redis(settings: RedisSettings) -> Redis:
     if tls is not None:
         client_context(tls)  # so that a wrong file is an error now
         options = {"connection_class": TlsConnection, "tls": tls}
-    return Redis.from_url(
+    redis: Redis = Redis.from_url(
         url,
         **options,
+        upstream=upstream or Upstream("Redis"),
         retry=Retry(NoBackoff(), 0),
         socket_timeout=settings.timeout_seconds,
         socket_connect_timeout=settings.timeout_seconds,
         client_name="pepi_stream",
         socket_read_size=_READ_BYTES,
     )
+    pool: Any = redis.connection_pool
+    pool.connection_class = FOLLOWING.get(pool.connection_class, pool.connection_class)
+    return redis
 
 
 def clock_ms() -> int:

@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from pepi_stream.claims.failures import redis_failure
+from pepi_stream.claims.failures import is_another_server, redis_failure
 from pepi_stream.errors import message_of
 from pepi_stream.ingest.scheme import Headers, Refusal, Scheme, Unsigned, Verdict
 from pepi_stream.ingest.sparing import Sparing
@@ -180,8 +181,7 @@ class Receiver:
             if self._closing:
                 raise Refusal(503, "the worker is stopping")
             async with asyncio.timeout(self._redis_seconds):
-                push: Any = self._redis.rpush(self._queue, body)
-                await push
+                await self._rpush(body)
             taken = True
         except TimeoutError:
             raise _away(f"Redis has not answered within {self._redis_seconds:g} s") from None
@@ -191,6 +191,16 @@ class Receiver:
             raise _away(message_of(redis_failure(exc, f"pushing to {self._queue}"))) from None
         finally:
             verdict.settle(taken)
+
+    async def _rpush(self, body: bytes) -> None:
+        push: Any = self._redis.rpush(self._queue, body)
+        try:
+            await push
+        except ResponseError as exc:
+            if not is_another_server(exc):
+                raise
+            # It has done nothing, and the next connection may lead to the one that took its place.
+            await cast(Any, self._redis.rpush(self._queue, body))
 
     def _pushed(self, push: asyncio.Task[None]) -> None:
         self._pushes.discard(push)

@@ -53,6 +53,7 @@ class Facts(NamedTuple):
         silent: (name, seconds) of those that fell silent.
         redis: why Redis is of no use now; empty when it answers.
         mysql: likewise.
+        refusals: which of them cannot be written to, since when and why, a sentence each.
         stale: seconds for which what is shown may have missed something.
         stale_words: why.
     """
@@ -75,6 +76,7 @@ class Facts(NamedTuple):
     silent: Sequence[tuple[str, float]] = ()
     redis: str = ""
     mysql: str = ""
+    refusals: Sequence[str] = ()
     stale: float = 0.0
     stale_words: str = ""
 
@@ -209,6 +211,8 @@ def health(facts: Facts, figures: dict[str, Judged]) -> dict[str, str]:
         return _health(BAD, f"Redis does not answer: {facts.redis}")
     if facts.mysql:
         return _health(BAD, f"MySQL does not answer: {facts.mysql}")
+    if facts.refusals:
+        return _health(BAD, "; ".join(facts.refusals))
     for level in (BAD, WARN):
         if level == WARN and facts.stale > STALE_SECONDS:
             return _health(WARN, f"The counts may be {_span(facts.stale)} old: {facts.stale_words}")

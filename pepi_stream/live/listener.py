@@ -14,6 +14,7 @@ from pepi_stream import announcements
 from pepi_stream.announcements import Announcement
 from pepi_stream.claims import ClaimStore, clock_ms
 from pepi_stream.errors import TransientError
+from pepi_stream.upstream import Upstream
 
 #: A worker speaks every second. After so much silence the channel is spoken on, and after twice as
 #: much the connection is given up: it may be dead without knowing.
@@ -25,6 +26,7 @@ GARBLED: Final = Announcement(v=-1, worker="", number=0, at=0)
 
 async def listen(
     store: ClaimStore,
+    upstream: Upstream,
     deliver: Callable[[Announcement], Awaitable[None]],
     subscribed: Callable[[], None],
 ) -> NoReturn:
@@ -34,17 +36,21 @@ async def listen(
 
     Args:
         store: of the queue.
+        upstream: knows when Redis may be another server: a subscription to a demoted one lasts, and
+            brings nothing, or what the new one hands on to it.
         deliver: takes a message.
         subscribed: called when Redis has confirmed: nothing is missed from now on.
 
     Raises:
         Exception: what redis-py raises, or TransientError.
     """
-    pubsub = store.redis.pubsub()
+    pubsub, turn = store.redis.pubsub(), upstream.turn
     try:
         await pubsub.subscribe(store.channel)
         heard, asked = time.monotonic(), False
         while True:
+            if upstream.turn != turn and upstream.works:
+                raise TransientError("Redis may be another server now")
             message = await pubsub.get_message(timeout=SILENCE_SECONDS / 5)
             now = time.monotonic()
             if message is None:

@@ -35,6 +35,7 @@ from pepi_stream.settings import Settings
 from pepi_stream.sink import connect
 from pepi_stream.sink.connection import disconnect
 from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class Live:
         held: tells how many claims of this worker wait to be committed.
         committed: tells how much this worker has committed.
         checked: tells whether MySQL was found to have the tables.
+        redis: tells whether Redis takes what is written to it.
+        mysql: the same of MySQL.
     """
 
     def __init__(
@@ -83,13 +86,16 @@ class Live:
         held: Callable[[], int] = lambda: 0,
         committed: Callable[[], int] = lambda: 0,
         checked: Callable[[], bool] = lambda: True,
+        redis: Upstream | None = None,
+        mysql: Upstream | None = None,
     ) -> None:
         self._settings = settings
         self._windows = pipeline.windows
         self._rows = rows
         self._held, self._committed, self._checked = held, committed, checked
+        self._redis, self._mysql = redis or Upstream("Redis"), mysql or Upstream("MySQL")
         self.store = ClaimStore(
-            connect_redis(settings.redis),
+            connect_redis(settings.redis, self._redis),
             queue=settings.source.queue,
             lease_seconds=settings.source.lease_seconds,
         )
@@ -102,7 +108,7 @@ class Live:
         now = time.monotonic()
         self._recent = Recent(now)
         self._merger = Merger(self._tables)
-        self._lookout = Lookout(self.store, settings.database, pipeline.format)
+        self._lookout = Lookout(self.store, settings.database, pipeline.format, mysql=self._mysql)
         self._page = Page(
             self._merger,
             self._recent,
@@ -166,7 +172,7 @@ class Live:
 
     async def ready(self) -> list[str]:
         """Return why this worker is not ready; empty when it is."""
-        look = await self._lookout.look()
+        look = await self._lookout.look(write=self._checked())
         self._page.look = look
         reasons = []
         if look.redis:
@@ -175,6 +181,7 @@ class Live:
             reasons.append(f"MySQL does not answer: {look.mysql}")
         if not self._checked():
             reasons.append("the tables in MySQL are not checked yet")
+        reasons += self._refusals()
         self._note_progress()
         waited = time.monotonic() - self._progress[0]
         if not look.mysql and waited > _NO_PROGRESS_SECONDS:
@@ -204,15 +211,18 @@ class Live:
         backoff = Backoff(0.1, 5.0)
 
         def subscribed() -> None:
-            if backoff.failures:
-                logger.info("the live page hears the workers again")
-            backoff.reset()
             self._listening.set()
             self._stirred.set()
 
+        async def heard(said: Announcement) -> None:
+            if backoff.failures:
+                logger.info("the live page hears the workers again")
+                backoff.reset()
+            await deliver(said)
+
         while True:
             try:
-                await listen(self.store, deliver, subscribed)
+                await listen(self.store, self._redis, heard, subscribed)
             except Exception as exc:
                 self._listening.clear()
                 self._merger.abandon("the connection to Redis was lost")
@@ -327,8 +337,12 @@ class Live:
             self._page.stale_since = None
 
     async def _sample(self) -> None:
-        self._page.look = await self._lookout.look()
+        self._page.look = await self._lookout.look(write=self._checked())
+        self._page.refusals = self._refusals()
         self._page.judge()
+
+    def _refusals(self) -> list[str]:
+        return [words for server in (self._redis, self._mysql) if (words := server.refusal)]
 
     async def _read_letters(self) -> None:
         self._letters_due = False

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from pepi_stream.claims import ClaimStore, claim_age_seconds, clock_ms
 from pepi_stream.claims.failures import redis_failure
-from pepi_stream.errors import PepiError, message_of
+from pepi_stream.errors import PepiError, StaleConnectionError, TransientError, message_of
 from pepi_stream.formats import Format
 from pepi_stream.settings import DatabaseSettings
-from pepi_stream.sink import connect
+from pepi_stream.sink import connect, statements
 from pepi_stream.sink.bulk import BulkConnection
-from pepi_stream.sink.connection import disconnect, fetch
+from pepi_stream.sink.connection import disconnect, execute, fetch
 from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.upstream import Upstream
 
 T = TypeVar("T")
 
@@ -25,6 +27,9 @@ ANSWER_SECONDS: Final = 2.0
 HEAD_BYTES: Final = 256 * 1024
 _MOST_CLAIMS = 1000  # whose age is looked at: those whose lease ends first
 _FRESH_SECONDS = 1.0
+# A server that took a write so lately is not asked to take one.
+_WRITTEN_SECONDS = 10.0
+_WRITE_SECONDS = 1.0
 
 
 class Look(NamedTuple):
@@ -58,9 +63,14 @@ class Lookout:
         store: the queue.
         database: settings.
         format: reads the payload at the head.
+        mysql: told whether MySQL takes what is written to it.
     """
 
-    def __init__(self, store: ClaimStore, database: DatabaseSettings, format: Format) -> None:
+    def __init__(
+        self, store: ClaimStore, database: DatabaseSettings, format: Format, *, mysql: Upstream
+    ) -> None:
+        self._mysql = mysql
+        self._turn = 0
         self._store = store
         self._database = database
         self._format = format
@@ -69,12 +79,17 @@ class Lookout:
         self._lock = asyncio.Lock()
         self.last: Look | None = None
 
-    async def look(self) -> Look:
-        """Return what is to be seen now, or was a moment ago. Raises nothing."""
+    async def look(self, *, write: bool = False) -> Look:
+        """Return what is to be seen now, or was a moment ago. Raises nothing.
+
+        Args:
+            write: find out whether MySQL takes writes, too, if nobody else has, lately.
+        """
         async with self._lock:
             if self.last is None or time.monotonic() - self.last.at > _FRESH_SECONDS * 0.9:
                 (seen, redis), (_, mysql) = await asyncio.gather(
-                    _within(self._look_at_redis, _redis), _within(self._ask_mysql, _mysql)
+                    _within(self._look_at_redis, _redis),
+                    _within(partial(self._ask_mysql, write), _mysql),
                 )
                 look = seen or Look(0.0)
                 self.last = look._replace(at=time.monotonic(), redis=redis, mysql=mysql)
@@ -122,19 +137,38 @@ class Lookout:
             return None, "the next payload does not tell when its event happened"
         return max(0.0, (now_ms - min(occurred)) / 1000), ""
 
-    async def _ask_mysql(self) -> None:
-        if self._conn is not None and (self._conn.closed or self._stale()):
+    async def _ask_mysql(self, write: bool) -> None:
+        conn = self._conn
+        if conn is not None and (conn.closed or self._stale() or self._turn != self._mysql.turn):
             await self.close()
         try:
             if self._conn is None:
+                self._turn = self._mysql.turn
                 self._conn = await connect(self._database)
             await fetch(self._conn, "SELECT 1")
             self._used = time.monotonic()
+            if write and self._mysql.unwritten_seconds > _WRITTEN_SECONDS:
+                await self._write(self._conn)
         except BaseException:
             if self._conn is not None:
                 self._conn.close()
                 self._conn = None
             raise
+
+    async def _write(self, conn: BulkConnection) -> None:
+        """Find out whether MySQL takes writes, which a worker without events would not know."""
+        try:
+            async with asyncio.timeout(_WRITE_SECONDS):
+                await execute(conn, statements.delete_nothing())
+        except Exception as exc:
+            failure = _mysql(exc, "trying to write to MySQL")
+            if isinstance(failure, StaleConnectionError):
+                conn.close()
+                self._mysql.distrust(self._turn)
+            if isinstance(failure, TransientError):
+                self._mysql.failed(self, failure)
+        else:
+            self._mysql.succeeded(self)
 
 
 async def _within(
@@ -159,8 +193,8 @@ def _redis(exc: Exception) -> PepiError:
     return redis_failure(exc, "looking at the queue")
 
 
-def _mysql(exc: Exception) -> PepiError:
-    return mysql_failure(exc, "asking MySQL")
+def _mysql(exc: Exception, doing: str = "asking MySQL") -> PepiError:
+    return mysql_failure(exc, doing)
 
 
 def _ages(claim_ids: Iterable[str], now_ms: int) -> list[float]:

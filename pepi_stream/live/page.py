@@ -37,6 +37,7 @@ class Page:
         self._lease_seconds = lease_seconds
         self._head = head
         self.look: Look | None = None
+        self.refusals: Sequence[str] = ()
         self.stale_since: float | None = None
         self.stale_words = ""
         self.letters: list[dict[str, Any]] = []
@@ -85,6 +86,7 @@ class Page:
                 silent=workers.silent(now_ms),
                 redis=look.redis,
                 mysql=look.mysql,
+                refusals=self.refusals,
                 stale=stale,
                 stale_words=self.stale_words,
             )

@@ -20,6 +20,7 @@ from pepi_stream.services.tasks import end
 from pepi_stream.settings import Settings
 from pepi_stream.sink import Sink
 from pepi_stream.source import ClaimLostError, RedisSource
+from pepi_stream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ _GC_THRESHOLDS = (50_000, 10, 10)
 
 class Delivery(Service):
     """Owns what one worker holds: its claims, its buffer, its connections.
+
+    ``redis`` and ``mysql`` know whether the servers take what is written to them.
 
     Claims leave through ``deliver`` (into the first channel); batches come back through
     :meth:`accept` (from the last agent); acks go from the sink to the source.
@@ -55,13 +58,20 @@ class Delivery(Service):
         super().__init__(**kwargs)
         self.settings = settings
         self.pipeline = pipeline
+        self.redis, self.mysql = Upstream("Redis"), Upstream("MySQL")
         self.store = ClaimStore(
-            connect_redis(settings.redis),
+            connect_redis(settings.redis, self.redis),
             queue=settings.source.queue,
             lease_seconds=settings.source.lease_seconds,
         )
-        self.source = RedisSource(self.store, settings, deliver=deliver)
-        self.sink = Sink(settings, pipeline, on_commit=self._committed, starved=self.source.starved)
+        self.source = RedisSource(self.store, settings, deliver=deliver, upstream=self.redis)
+        self.sink = Sink(
+            settings,
+            pipeline,
+            on_commit=self._committed,
+            starved=self.source.starved,
+            upstream=self.mysql,
+        )
         self.rows = 0
         self.dead = 0
         self.checked = False  # whether MySQL was found to have the tables
@@ -210,7 +220,8 @@ class Delivery(Service):
                 if pruned:
                     logger.info("pruned %d old claims from the ledger", pruned)
             except TransientError as exc:
-                logger.warning("%s; trying again later", exc)
+                if self.mysql.works:  # else the log has said it
+                    logger.warning("%s; trying again later", exc)
             await asyncio.sleep(_PRUNE_SECONDS)
 
     def _committed(self, outcome: Outcome) -> None:

@@ -87,7 +87,7 @@ def _failure(exc: Exception, where: str) -> PepiError:
         return FatalError(f"connecting to {where}: {exc}")
     failure = mysql_failure(exc, f"connecting to {where}")
     if isinstance(failure, TransientError):
-        return TransientError(f"{failure}; is MySQL up, and DATABASE_URL right?")
+        return type(failure)(f"{failure}; is MySQL up, and DATABASE_URL right?")
     return failure
 
 

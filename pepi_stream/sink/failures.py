@@ -14,6 +14,7 @@ from pepi_stream.errors import (
     FatalError,
     PepiError,
     PoisonError,
+    StaleConnectionError,
     TransientError,
     is_closed_transport,
     message_of,
@@ -68,6 +69,14 @@ _TRANSIENT: Final = frozenset(
         3101,
         3168,  # server is not ready
         4031,  # disconnected because of inactivity
+    }
+)
+# Of them, those that say nothing against the server: something else of it was in the way.
+_IN_THE_WAY: Final = frozenset(
+    {
+        *(1020, 1205, 1206, 1213),  # other transactions
+        *(1317, 1969, 3024),  # somebody, or a limit, ended the statement
+        *(1412, 1467),
     }
 )
 _POISON: Final = frozenset(
@@ -173,7 +182,7 @@ def mysql_failure(exc: BaseException, doing: str, *, ddl: bool = False) -> PepiE
     if refused:
         return FatalError(f"{doing}: MySQL: {refused}")
     if isinstance(exc, (OSError, EOFError)) or is_closed_transport(exc):
-        return TransientError(f"{doing}: MySQL: {message_of(exc)}")
+        return StaleConnectionError(f"{doing}: MySQL: {message_of(exc)}")
     if isinstance(exc, UnicodeEncodeError):
         return PoisonError(f"text that is not valid Unicode (a lone surrogate): {exc.reason}")
     if not isinstance(exc, err.MySQLError):
@@ -181,7 +190,8 @@ def mysql_failure(exc: BaseException, doing: str, *, ddl: bool = False) -> PepiE
     number, message = _number_and_message(exc)
     text = f"MySQL error {number}: {message}" if number else f"MySQL: {message}"
     if number in _TRANSIENT or isinstance(exc, err.InterfaceError):
-        return TransientError(f"{doing}: {text}")
+        kind = TransientError if number in _IN_THE_WAY else StaleConnectionError
+        return kind(f"{doing}: {text}")
     if ddl and number and number not in _REMEDY:
         return FatalError(f"{doing}: {text}")
     if number in _POISON:
@@ -192,7 +202,7 @@ def mysql_failure(exc: BaseException, doing: str, *, ddl: bool = False) -> PepiE
         return PoisonError(f"{doing}: {text}", reason=text)
     if isinstance(exc, (err.ProgrammingError, err.NotSupportedError)):
         return FatalError(f"{doing}: {text}")
-    return TransientError(f"{doing}: {text}")
+    return StaleConnectionError(f"{doing}: {text}")
 
 
 def _number_and_message(exc: err.MySQLError) -> tuple[int, str]:

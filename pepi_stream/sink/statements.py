@@ -44,6 +44,11 @@ def select_ledger(claims: Iterable[Claim]) -> str:
     )
 
 
+def delete_nothing() -> bytes:
+    """Return a DELETE that a server refuses when it takes no writes, and that finds nothing."""
+    return f"DELETE FROM `{LEDGER}` WHERE `claim_id` = X'{'0' * 32}'".encode()
+
+
 def prune_ledger(before: bytes, days: int, limit: int) -> bytes:
     """Return the DELETE of at most ``limit`` old claims, oldest first.
 

@@ -10,9 +10,8 @@ from typing import NoReturn
 
 from pymysql.err import MySQLError
 
-from pepi_stream.backoff import Backoff
 from pepi_stream.claims.claim import first_claim_key
-from pepi_stream.errors import FatalError, TransientError, message_of
+from pepi_stream.errors import FatalError, StaleConnectionError, TransientError
 from pepi_stream.events import Batch
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline
@@ -27,6 +26,7 @@ from pepi_stream.sink.repeats import prune_statement
 from pepi_stream.sink.rows import Rendered, RowRenderer, rendered_text
 from pepi_stream.sink.schema import Schema
 from pepi_stream.sink.transaction import Transaction
+from pepi_stream.upstream import Retry, Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Sink:
         on_commit: called after each COMMIT.
         starved: tells that the source can claim nothing more until a flush ends, so
             that waiting for a fuller buffer is in vain.
+        upstream: told whether MySQL takes what is written to it.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Sink:
         *,
         on_commit: Callable[[Outcome], None],
         starved: Callable[[int], bool] = lambda claims: False,
+        upstream: Upstream | None = None,
     ) -> None:
+        self._upstream = upstream or Upstream("MySQL")
         self._settings = settings
         self._pipeline = pipeline
         self._on_commit = on_commit
@@ -94,7 +97,7 @@ class Sink:
         Raises:
             FatalError: it refuses us, or a table or column is missing.
         """
-        backoff = self._new_backoff()
+        retry = self._retry()
         while True:
             try:
                 conn = await connect(self._settings.database)
@@ -102,9 +105,9 @@ class Sink:
                     await self._check_tables(conn)
                 finally:
                     conn.close()
-                return
+                return retry.succeeded(wrote=False)
             except TransientError as exc:
-                await self._wait(backoff, exc)
+                await asyncio.sleep(retry.failed(exc))
 
     async def write_forever(self) -> NoReturn:
         """Flush whatever is due, over one connection; run one task per connection.
@@ -115,7 +118,8 @@ class Sink:
             FatalError: retrying cannot help; the flush stays uncommitted.
         """
         transaction: Transaction | None = None
-        backoff = self._new_backoff()
+        turn = 0
+        retry = self._retry()
         try:
             while True:
                 try:
@@ -129,21 +133,24 @@ class Sink:
                     continue
                 try:
                     while True:
+                        if transaction is not None and (
+                            transaction.conn.closed or turn != self._upstream.turn
+                        ):
+                            await disconnect(transaction.conn)
+                            transaction = None
                         try:
                             if transaction is None:
+                                turn = self._upstream.turn
                                 transaction = await self._open()
                             outcome = await transaction.write(flush)
                             break
                         except TransientError as exc:
-                            if transaction is not None and transaction.conn.closed:
-                                transaction.conn.close()
-                                transaction = None
-                            await self._wait(backoff, exc)
+                            if transaction is not None and isinstance(exc, StaleConnectionError):
+                                self._upstream.distrust(turn)
+                            await asyncio.sleep(retry.failed(exc))
                 finally:
                     self._writing -= len(flush)
-                if backoff.failures:
-                    logger.info("MySQL takes flushes again")
-                    backoff.reset()
+                retry.succeeded()
                 self._on_commit(outcome)
         finally:
             if transaction is not None:
@@ -209,18 +216,8 @@ class Sink:
         except (MySQLError, OSError) as exc:
             raise mysql_failure(exc, "looking at the tables") from exc
 
-    def _new_backoff(self) -> Backoff:
-        return Backoff(0.1, self._settings.sink.retry_max_seconds)
-
-    async def _wait(self, backoff: Backoff, exc: BaseException) -> None:
-        seconds = backoff.next()
-        if backoff.failures in (1, 10) or backoff.failures % 100 == 0:
-            logger.warning(
-                "%s (try %d; trying on)",
-                message_of(exc),
-                backoff.failures,
-            )
-        await asyncio.sleep(seconds)
+    def _retry(self) -> Retry:
+        return Retry(self._upstream, 0.1, self._settings.sink.retry_max_seconds)
 
 
 async def _repeat(conn: BulkConnection, delete: bytes) -> int:

@@ -17,13 +17,13 @@ from functools import partial
 from typing import NoReturn, TypeVar
 
 from pepi_stream.announcements import Announcer
-from pepi_stream.backoff import Backoff
 from pepi_stream.claims import Claim, ClaimStore, HeldClaims, claim_age_seconds, clock_ms
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.claims.patience import Patience
 from pepi_stream.errors import PepiError, TransientError
 from pepi_stream.outcome import Outcome
 from pepi_stream.settings import Settings
+from pepi_stream.upstream import Retry, Upstream
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,6 +47,7 @@ class RedisSource:
         store: the queue's claims.
         settings: what to claim, and how much.
         deliver: takes a claim into the pipeline; called once per delivery.
+        upstream: told whether Redis takes what is written to it.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class RedisSource:
         settings: Settings,
         *,
         deliver: Callable[[Claim], Awaitable[None]],
+        upstream: Upstream | None = None,
     ) -> None:
         self.store = store
+        self._upstream = upstream or Upstream("Redis")
         self.held = HeldClaims(
             settings.source.max_in_flight,
             # What is decoded takes many times the bytes of its payloads.
@@ -79,6 +82,8 @@ class RedisSource:
         self._committed = asyncio.Event()
         self._freed = asyncio.Event()
         self._recover_at = 0.0
+        self._claim_retry, self._recover_retry = self._retry(), self._retry()
+        self._asked: str | None = None  # the id of a claim whose reply was lost
         self._reported: set[str] = set()
         # Claims that are taken apart now, and the suspects that the walk began with.
         self._walks: dict[str, tuple[Claim, Counter[int]]] = {}
@@ -96,34 +101,9 @@ class RedisSource:
         Raises:
             FatalError: Redis refuses us in a way that retrying cannot mend.
         """
-        backoff = Backoff(0.1, _BACKOFF_CAP_SECONDS)
-        asked: str | None = None  # the id of a claim whose reply was lost
         while await self._slot():
-            try:
-                claim = await self._recovered()
-                if claim is None:
-                    again = asked is not None
-                    asked = asked or self.store.new_id()
-                    with self._claiming.waiting() as patience:
-                        claim = await self.store.claim(
-                            asked,
-                            max_payloads=self._settings.claim_max,
-                            max_bytes=self._settings.claim_max_bytes,
-                            again=again,
-                            patience=patience,
-                        )
-                    asked = None
-                if not self._draining:
-                    self._draining = True
-                    logger.info("draining the list %r", self.store.queue)
-                _recovered(backoff)
-                if claim is None:
-                    if not again:
-                        await self._payloads()
-                    continue
-            except Exception as exc:
-                failure = redis_failure(exc, f"claiming from {self.store.queue}")
-                await self._wait(backoff, failure, quiet=self._quiet)
+            claim = await self._recovered() or await self._fresh()
+            if claim is None:
                 continue
             self._take(claim)
             if claim.left == 0:
@@ -140,16 +120,15 @@ class RedisSource:
 
     async def renew_forever(self) -> NoReturn:
         """Renew the leases of everything held, three times a lease."""
-        backoff = Backoff(0.1, 1.0)
+        retry = self._retry(cap=1.0)
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
             while self.held:
                 try:
                     lost = await self.store.renew(self.held.leases())
                 except Exception as exc:
-                    await self._wait(backoff, redis_failure(exc, "renewing leases"))
+                    await self._wait(retry, redis_failure(exc, "renewing leases"))
                     continue
-                _recovered(backoff)
                 for claim_id in self.held.open_ids().intersection(lost) - self._reported:
                     self._reported.add(claim_id)
                     logger.warning(
@@ -158,10 +137,11 @@ class RedisSource:
                         claim_id,
                     )
                 break
+            retry.succeeded(wrote=bool(self.held))
 
     async def ack_forever(self) -> NoReturn:
         """Ack what :meth:`settled` brings, all that has gathered in one call."""
-        backoff = Backoff(0.05, _BACKOFF_CAP_SECONDS)
+        retry = self._retry(first=0.05)
         while True:
             await self._committed.wait()
             self._committed.clear()
@@ -180,8 +160,8 @@ class RedisSource:
                             outcome.conflicts.pop()
                     break
                 except Exception as exc:
-                    await self._wait(backoff, redis_failure(exc, "acking claims"))
-            _recovered(backoff)
+                    await self._wait(retry, redis_failure(exc, "acking claims"))
+            retry.succeeded()
 
     async def announce_forever(self, totals: Callable[[], tuple[int, int]]) -> NoReturn:
         """Say that this worker is alive, every second. Nobody depends on it.
@@ -258,19 +238,55 @@ class RedisSource:
             await self._freed.wait()
         return not self._quiet.is_set()
 
+    async def _fresh(self) -> Claim | None:
+        """Claim from the queue; when there is nothing, wait until there may be something."""
+        again = self._asked is not None
+        self._asked = self._asked or self.store.new_id()
+        try:
+            with self._claiming.waiting() as patience:
+                claim = await self.store.claim(
+                    self._asked,
+                    max_payloads=self._settings.claim_max,
+                    max_bytes=self._settings.claim_max_bytes,
+                    again=again,
+                    patience=patience,
+                )
+            self._asked = None
+            if not self._draining:
+                self._draining = True
+                logger.info("draining the list %r", self.store.queue)
+            if claim is None and again:
+                return None  # this only read, as a replica does, too: no sign that all is well
+            if claim is None:
+                await self._payloads()
+        except Exception as exc:
+            failure = redis_failure(exc, f"claiming from {self.store.queue}")
+            await self._wait(self._claim_retry, failure, quiet=self._quiet)
+            return None
+        self._claim_retry.succeeded()
+        return claim
+
     async def _recovered(self) -> Claim | None:
         """Take over an expired claim, if it is time to look and there is one."""
         if time.monotonic() < self._recover_at:
             return None
-        expired = await self.store.expired(
-            skip=lambda claim_id, now_ms: (
-                claim_id in self.held or not self._replayable(claim_id, now_ms)
-            )
-        )
         claim = None
-        if expired:
-            with self._recovering.waiting() as patience:
-                claim = await self.store.recover(expired, patience=patience)
+        try:
+            expired = await self.store.expired(
+                skip=lambda claim_id, now_ms: (
+                    claim_id in self.held or not self._replayable(claim_id, now_ms)
+                )
+            )
+            if expired:
+                with self._recovering.waiting() as patience:
+                    claim = await self.store.recover(expired, patience=patience)
+        except Exception as exc:
+            failure = redis_failure(exc, f"claiming from {self.store.queue}")
+            if not isinstance(failure, TransientError):
+                raise failure from exc
+            self._recover_at = time.monotonic() + self._recover_retry.failed(failure)
+            return None
+        self._recover_retry.succeeded(wrote=claim is not None)
         if claim is None:
             self._recover_at = time.monotonic() + self._settings.recover_seconds
         return claim
@@ -346,14 +362,17 @@ class RedisSource:
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call Redis until it answers; raise what retrying cannot mend."""
-        backoff = Backoff(0.1, _BACKOFF_CAP_SECONDS)
+        retry = self._retry()
         while True:
             if self._released:  # what is noted now would blame a record that did nothing
                 await asyncio.Event().wait()
             try:
-                return await call()
+                answer = await call()
             except Exception as exc:
-                await self._wait(backoff, redis_failure(exc, "noting suspects"))
+                await self._wait(retry, redis_failure(exc, "noting suspects"))
+            else:
+                retry.succeeded()
+                return answer
 
     async def _reissue(self, claim: Claim) -> None:
         logger.critical(
@@ -384,21 +403,15 @@ class RedisSource:
         finally:
             self._waiting = None
 
+    def _retry(self, *, first: float = 0.1, cap: float = _BACKOFF_CAP_SECONDS) -> Retry:
+        return Retry(self._upstream, first, cap)
+
     async def _wait(
-        self, backoff: Backoff, failure: Exception, *, quiet: asyncio.Event | None = None
+        self, retry: Retry, failure: Exception, *, quiet: asyncio.Event | None = None
     ) -> None:
         """Wait before the next try, or only until ``quiet``; raise what retrying cannot mend."""
         if not isinstance(failure, TransientError):
             raise failure
-        seconds = backoff.next()
-        if backoff.failures in (1, 10) or backoff.failures % 100 == 0:
-            logger.warning("%s (try %d; trying on)", failure, backoff.failures)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(retry.failed(failure)):
                 await (quiet or asyncio.Event()).wait()
-
-
-def _recovered(backoff: Backoff) -> None:
-    if backoff.failures:
-        logger.info("Redis answers again")
-        backoff.reset()

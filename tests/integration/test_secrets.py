@@ -127,7 +127,7 @@ def test_a_good_start_at_debug_level_and_every_page(planted: Flow, own_redis: Re
     for path in ("/live/", "/live/snapshot"):
         for part in page(port, path):
             assert_clean(part, path)
-    wait_for(lambda: "(try 1;" in worker.log)
+    wait_for(lambda: "; trying on" in worker.log)
     worker.stop()
     assert_clean(worker.log, "log")
 
@@ -145,7 +145,7 @@ def test_wrong_passwords(planted: Flow, own_redis: RedisServer, own_mariadb: Mar
 def test_unreachable_servers(planted: Flow) -> None:
     good, nowhere = dict(planted.env), urls(1, 1)
     for name, worker in each_alone(planted, nowhere).items():
-        wait_for(lambda worker=worker: "(try 1;" in worker.log)  # type: ignore[misc]
+        wait_for(lambda worker=worker: "; trying on" in worker.log)  # type: ignore[misc]
         assert worker.stop() == 0
         assert_clean(worker.log, f"log, {name}")
     planted.env = good | nowhere

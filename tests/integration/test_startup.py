@@ -90,7 +90,7 @@ def test_an_unreachable_server_is_tried_again_and_sigterm_still_stops(
     flow.make_tables()
     flow.env[name] = url
     worker = flow.worker()
-    wait_for(lambda: "(try 1;" in worker.log)
+    wait_for(lambda: "; trying on" in worker.log)
     assert worker.process.poll() is None
     assert worker.stop() == 0
     assert PASSWORD not in worker.log

@@ -105,7 +105,7 @@ def test_without_mysql_claims_and_memory_are_bounded_and_all_lands_after(
 
     def tried_on() -> bool:
         assert len(flow.claimed()) <= in_flight
-        return "(try 10;" in worker.log
+        return "; trying on" in worker.log
 
     wait_for(tried_on)
     assert worker.rss_mb() - before < 60  # the claims it holds, not the backlog of 350,000

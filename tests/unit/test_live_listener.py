@@ -10,6 +10,7 @@ import pytest
 from pepi_stream.announcements import Announcement
 from pepi_stream.errors import TransientError
 from pepi_stream.live import listener
+from pepi_stream.upstream import Upstream
 from tests.waiting import wait_until
 
 
@@ -60,15 +61,36 @@ async def test_a_connection_that_does_not_even_echo_is_given_up() -> None:
     subscribed: list[bool] = []
     with pytest.raises(TransientError, match="nothing was heard"):
         async with asyncio.timeout(10):
-            await listener.listen(store, _deliver, lambda: subscribed.append(True))
+            await listener.listen(
+                store, Upstream("Redis"), _deliver, lambda: subscribed.append(True)
+            )
     assert (subscribed, len(store.published), store.closed) == ([True], 1, True)
 
 
 async def test_a_channel_on_which_nobody_speaks_is_kept() -> None:
     store: Any = Silent(echoes=True)
-    listening = asyncio.ensure_future(listener.listen(store, _deliver, lambda: None))
+    listening = asyncio.ensure_future(
+        listener.listen(store, Upstream("Redis"), _deliver, lambda: None)
+    )
     await wait_until(lambda: len(store.published) >= 4)
     assert not listening.done()
     listening.cancel()
     await asyncio.wait([listening])
+    assert store.closed
+
+
+async def test_it_subscribes_anew_once_redis_may_be_another_server_that_takes_writes() -> None:
+    """A subscription to a server that was demoted lasts."""
+    store: Any = Silent(echoes=True)
+    redis, writer = Upstream("Redis"), object()
+    listening = asyncio.ensure_future(listener.listen(store, redis, _deliver, lambda: None))
+    await wait_until(lambda: bool(store.published))
+    redis.failed(writer, TransientError("READONLY"))
+    redis.distrust(redis.turn)
+    asked = len(store.published)
+    await wait_until(lambda: len(store.published) > asked)
+    assert not listening.done()  # as long as there is no other server, this one will do
+    redis.succeeded(writer)
+    with pytest.raises(TransientError, match="another server"):
+        await listening
     assert store.closed

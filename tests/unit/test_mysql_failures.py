@@ -8,7 +8,13 @@ import ssl
 import pytest
 from pymysql import err
 
-from pepi_stream.errors import FatalError, PepiError, PoisonError, TransientError
+from pepi_stream.errors import (
+    FatalError,
+    PepiError,
+    PoisonError,
+    StaleConnectionError,
+    TransientError,
+)
 from pepi_stream.sink import failures
 from pepi_stream.sink.failures import mysql_failure
 
@@ -24,10 +30,11 @@ def raised(number: int, message: str = "what the server said") -> err.MySQLError
 
 
 KINDS = {
-    TransientError: [
-        *(1020, 1021, 1030, 1036, 1037, 1038, 1040, 1041, 1047, 1053, 1114, 1129, 1135, 1158),
-        *(1159, 1160, 1161, 1180, 1184, 1203, 1205, 1206, 1213, 1226, 1290, 1297, 1317, 1412),
-        *(1467, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 3024, 3100, 3101, 3168, 4031),
+    TransientError: [1020, 1205, 1206, 1213, 1317, 1412, 1467, 1969, 3024],
+    StaleConnectionError: [
+        *(1021, 1030, 1036, 1037, 1038, 1040, 1041, 1047, 1053, 1114, 1129, 1135, 1158, 1159, 1160),
+        *(1161, 1180, 1184, 1203, 1226, 1290, 1297, 1792, 1836, 1927, 2002, 2003, 2006, 2013, 2014),
+        *(3100, 3101, 3168, 4031),
     ],
     PoisonError: [
         *(1048, 1062, 1118, 1153, 1264, 1265, 1292, 1300, 1365, 1366, 1367, 1406, 1411, 1416),
@@ -52,7 +59,8 @@ def test_each_number_has_its_kind(number: int, kind: type[PepiError]) -> None:
 
 
 def test_no_number_is_of_two_kinds_and_every_one_is_tested() -> None:
-    assert failures._TRANSIENT.symmetric_difference(KINDS[TransientError]) == set()
+    transient = KINDS[TransientError] + KINDS[StaleConnectionError]
+    assert failures._TRANSIENT.symmetric_difference(transient) == set()
     assert failures._POISON.symmetric_difference(KINDS[PoisonError]) == set()
     assert failures._REMEDY.keys() <= set(KINDS[FatalError])
     assert not failures._TRANSIENT & failures._POISON
@@ -83,22 +91,22 @@ def test_the_reason_of_poison_is_mysqls_own_message() -> None:
 @pytest.mark.parametrize(
     ("exc", "kind"),
     [
-        (err.InterfaceError("(0, 'Not connected')"), TransientError),
-        (err.InterfaceError(0, "Not connected"), TransientError),
-        (err.OperationalError("no number"), TransientError),
-        (err.InternalError("Packet sequence number wrong"), TransientError),
+        (err.InterfaceError("(0, 'Not connected')"), StaleConnectionError),
+        (err.InterfaceError(0, "Not connected"), StaleConnectionError),
+        (err.OperationalError("no number"), StaleConnectionError),
+        (err.InternalError("Packet sequence number wrong"), StaleConnectionError),
         (err.DataError(9999, "new"), PoisonError),
         (err.IntegrityError(9999, "new"), PoisonError),
         (err.ProgrammingError(9999, "new"), FatalError),
         (err.NotSupportedError(9999, "new"), FatalError),
-        (err.OperationalError(9999, "new"), TransientError),
-        (ConnectionRefusedError(111, "Connection refused"), TransientError),
-        (ConnectionResetError(), TransientError),
-        (FileNotFoundError(2, "no such socket"), TransientError),
-        (asyncio.IncompleteReadError(b"", 4), TransientError),
-        (TimeoutError(), TransientError),
-        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), TransientError),
-        (ssl.SSLError(1, "wrong version number"), TransientError),
+        (err.OperationalError(9999, "new"), StaleConnectionError),
+        (ConnectionRefusedError(111, "Connection refused"), StaleConnectionError),
+        (ConnectionResetError(), StaleConnectionError),
+        (FileNotFoundError(2, "no such socket"), StaleConnectionError),
+        (asyncio.IncompleteReadError(b"", 4), StaleConnectionError),
+        (TimeoutError(), StaleConnectionError),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), StaleConnectionError),
+        (ssl.SSLError(1, "wrong version number"), StaleConnectionError),
         (ssl.SSLCertVerificationError(1, "certificate verify failed"), FatalError),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from redis import exceptions as redis_errors
 from redis._parsers.base import BaseParser
 
-from pepi_stream.claims.failures import redis_failure
+from pepi_stream.claims.failures import is_another_server, redis_failure
 from pepi_stream.errors import FatalError, PepiError, TransientError
 
 
@@ -83,8 +83,30 @@ def test_an_answer_that_did_not_come_is_transient(exc: Exception) -> None:
             "README, Security",
         ),
         ("ERR invalid password", "REDIS_URL"),
-        ("ERR unknown command 'BLMOVE', with args beginning with: 'q'", "6.2"),
-        ("ERR DB index is out of range", "Redis"),
+        ("ERR unknown command 'BLMOVE', with args beginning with: 'q'", "needs Redis 6.2 or later"),
+        ("ERR unknown command `HELLO`, with args beginning with: `3`", "needs Redis 6.2 or later"),
+        ("NOPROTO unsupported protocol version", "needs Redis 6.2 or later"),
+        ("MOVED 12182 10.0.0.7:7001", "a Redis Cluster, and it has the queue on 10.0.0.7:7001"),
+        ("MOVED 12182 ::1:7001", "a Redis Cluster, and it has the queue on ::1:7001"),
+        ("CROSSSLOT Keys in request don't hash to the same slot", "a Redis Cluster, or a proxy"),
+        ("ERR SELECT is not allowed in cluster mode", "a Redis Cluster, which has database 0 only"),
+        ("ERR Script attempted to access a non local key in a cluster node", "Redis Cluster"),
+        ("ERR This instance has cluster support disabled", "Redis Cluster"),
+        ("ERR DB index is out of range", "a database number that this Redis does not have"),
+        ("ERR invalid DB index", "a database number that this Redis does not have"),
+        ("ERR unknown command 'evalsha', with args beginning with: 'x'", "renamed or disabled a"),
+        ("ERR unknown command `EVALSHA`", "renamed or disabled a command"),
+        ("ERR This Redis command is not allowed from script", "renamed or disabled a command"),
+        ("ERR Unknown Redis command called from script script: 8a, on @user:1.", "renamed or"),
+        ("ERR unsupported command 'evalsha'", "the service or proxy"),
+        ("DENIED Redis is running in protected mode because", "give that Redis a password"),
+        (
+            "ERR AUTH <password> called without any password configured for the default user. "
+            "Are you sure your configuration is correct?",
+            "REDIS_URL has a password, and this Redis asks for none",
+        ),
+        ("PEPICLAIM id 01 exists already: claim ids are made once", "claim ids are made once"),
+        ("ERR something that nobody has heard of", "a proxy in between?"),
     ],
 )
 def test_an_answer_that_will_not_change_is_fatal_and_says_what_to_do(
@@ -94,6 +116,62 @@ def test_an_answer_that_will_not_change_is_fatal_and_says_what_to_do(
 
     assert type(failure) is FatalError
     assert advice in str(failure)
+    old = any(word in line for word in ("BLMOVE", "HELLO", "NOPROTO"))
+    assert ("needs Redis 6.2" in str(failure)) == old
+
+
+def test_a_slot_that_is_being_moved_is_waited_for_and_named() -> None:
+    failure = redis_failure(answered("ASK 12182 10.0.0.7:7001"), "claiming")
+
+    assert type(failure) is TransientError
+    assert "a Redis Cluster that is moving the queue to 10.0.0.7:7001 (ASK)" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("line", "another"),
+    [
+        ("READONLY You can't write against a read only replica.", True),
+        ("READONLY You can't write against a read only replica. script: 8a, on @user_script:1.", 1),
+        (
+            "ERR Error running script (call to f_8a): @user_script:1: -READONLY You can't write "
+            "against a read only replica.",
+            True,
+        ),
+        ("EXECABORT Transaction discarded because of: READONLY You can't write", True),
+        ("EXECABORT Transaction discarded because of previous errors.", False),
+        ("MASTERDOWN Link with MASTER is down", True),
+        ("NOREPLICAS Not enough good replicas to write.", True),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed", True),
+        ("LOADING Redis is loading the dataset in memory", True),
+        ("CLUSTERDOWN The cluster is down", True),
+        ("MOVED 12182 10.0.0.7:7001", True),
+        ("NOAUTH Authentication required.", True),
+        ("ERR max number of clients reached", True),
+        ("WRONGPASS invalid username-password pair or user is disabled.", False),
+        ("OOM command not allowed when used memory > 'maxmemory'.", False),
+        ("BUSY Redis is busy running a script.", False),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", False),
+        ("ERR unknown command 'X', with args beginning with: 'READONLY' 'MOVED'", False),
+    ],
+)
+def test_which_answers_are_a_reason_to_connect_anew(line: str, another: bool) -> None:
+    assert is_another_server(answered(line)) == another
+    assert is_another_server(redis_errors.ConnectionError("Connection closed by server."))
+    assert is_another_server(redis_errors.TimeoutError("Timeout reading from socket"))
+
+
+def test_a_transaction_is_discarded_for_the_reason_that_redis_gives() -> None:
+    line = "EXECABORT Transaction discarded because of: READONLY You can't write"
+
+    assert kind(answered(line)) is TransientError
+
+
+def test_too_many_clients_are_not_taken_for_a_redis_that_is_down() -> None:
+    failure = redis_failure(answered("ERR max number of clients reached"), "claiming")
+
+    assert type(failure) is TransientError
+    assert "raise its maxclients" in str(failure)
+    assert "is Redis up" not in str(failure)
 
 
 def test_the_message_says_what_was_being_done_and_what_redis_said() -> None:

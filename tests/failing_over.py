@@ -1,0 +1,120 @@
+"""A primary and what takes its place, of either server, without a connection being cut."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.asyncio import Redis
+
+from pepi_stream.local.servers import MariaDBServer, RedisServer
+from tests.mysql_admin import administer
+from tests.waiting import wait_until
+
+_SYNC_SECONDS = 30.0
+
+
+class RedisPair:
+    """A Redis and its replica, which are in step.
+
+    Attributes:
+        primary: takes writes now.
+        replica: follows it.
+    """
+
+    def __init__(self, primary: RedisServer, replica: RedisServer) -> None:
+        self.primary = primary
+        self.replica = replica
+
+    async def fail_over(self) -> None:
+        """Let the two change their roles as an operator does (`FAILOVER TO`): nothing is lost."""
+        async with client(self.primary) as old, client(self.replica) as new:
+            await _run(old, "FAILOVER", "TO", "127.0.0.1", self.replica.port)
+            await wait_until(lambda: _has_role(new, "master"), seconds=_SYNC_SECONDS)
+            await wait_until(lambda: _has_role(old, "slave"), seconds=_SYNC_SECONDS)
+        self.primary, self.replica = self.replica, self.primary
+
+    def call(self, *command: Any) -> Any:
+        """Ask the primary something."""
+        direct: Any = redis.Redis.from_url(self.primary.url)
+        with closing(direct):
+            return direct.execute_command(*command)
+
+
+@asynccontextmanager
+async def client(server: RedisServer) -> AsyncIterator[Redis]:
+    """Connect to a server, past any proxy."""
+    direct = Redis.from_url(server.url)
+    try:
+        yield direct
+    finally:
+        await direct.aclose()
+
+
+async def _run(direct: Any, *command: Any) -> None:
+    await direct.execute_command(*command)
+
+
+async def _has_role(direct: Redis, role: str) -> bool:
+    info: Any = await direct.info("replication")
+    return bool(info["role"] == role) and info.get("master_link_status", "up") == "up"
+
+
+async def follow(replica: RedisServer, primary: RedisServer) -> RedisPair:
+    """Make a server that is empty the replica of another; wait until it is in step."""
+    async with client(primary) as direct:
+        await direct.config_set("repl-diskless-sync-delay", 0)
+    async with client(replica) as direct:
+        await _run(direct, "REPLICAOF", "127.0.0.1", primary.port)
+        await wait_until(lambda: _has_role(direct, "slave"), seconds=_SYNC_SECONDS)
+    return RedisPair(primary, replica)
+
+
+@asynccontextmanager
+async def redis_pair(directory: Path) -> AsyncIterator[RedisPair]:
+    """Run a Redis and its replica."""
+    with (
+        RedisServer(directory / "one", appendfsync="always") as one,
+        RedisServer(directory / "other") as other,
+    ):
+        yield await follow(other, one)
+
+
+def copy_of(old: MariaDBServer, directory: Path, *options: str) -> MariaDBServer:
+    """Make a server that has all that another has committed, and make that one read-only.
+
+    As an operator does with a snapshot of the disk: the old server is stopped for as long as its
+    files are copied, and the new one recovers from its log. The old one lives on, with all its
+    connections.
+
+    Returns:
+        The new server, not started.
+    """
+    administer(old, "SET GLOBAL read_only = 1")  # which waits for commits that are under way
+    os.kill(old.pid, signal.SIGSTOP)
+    try:
+        directory.mkdir(mode=0o700, parents=True)
+        shutil.copytree(old.directory / "data", directory / "data")
+        shutil.copy(old.directory / "password", directory / "password")
+    finally:
+        os.kill(old.pid, signal.SIGCONT)
+    return MariaDBServer(directory, options=options)
+
+
+@contextmanager
+def promoted_copy(old: MariaDBServer, directory: Path) -> Iterator[MariaDBServer]:
+    """Run the server of :func:`copy_of`."""
+    with copy_of(old, directory) as new:
+        yield new
+
+
+async def in_thread(function: Any, *args: Any) -> Any:
+    """Run what blocks beside the proxies, which are in this loop."""
+    return await asyncio.to_thread(function, *args)
