@@ -101,10 +101,11 @@ def test_a_worker_waits_for_a_redis_that_loads_and_drains_one_that_is_full(
             pipe.rpush(QUEUE, payload)
         pipe.execute()
         server.kill()
-        worker = flow.worker()
+        worker = flow.worker("--without-web", "-l", "debug")
+        wait_for(lambda: "; trying on" in worker.log)
         server.start()
         flow.wait_drained()
-        assert "Redis says: Redis is loading the dataset in memory; trying on" in worker.log
+        assert "Redis says: Redis is loading the dataset in memory (try " in worker.log
         with paused(worker):
             flow.push(plain(range(20_000, 22_000)))
             flow.redis.config_set("maxmemory", 1)
