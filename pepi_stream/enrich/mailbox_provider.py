@@ -5,7 +5,7 @@ The map is data: ``config/mailbox_providers.toml``, and a user's own file before
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pepi_stream.enrich.rule_files import RuleFile, load_rule_files
 from pepi_stream.events import Batch, Column
@@ -26,21 +26,14 @@ class MailboxProvider:
     is empty, and its provider ``Other``.
 
     Args:
-        providers: provider -> its domains, ``name.*`` for every country; default: the
-            map in ``config/``.
+        maps: each provider -> its domains, which stand for their subdomains, too; ``name.*`` for
+            every country. The first that knows a domain decides. Default: the map in ``config/``.
     """
 
-    def __init__(self, providers: Mapping[str, Iterable[str]] | None = None) -> None:
-        if providers is None:
-            providers = read_providers(load_rule_files(_SETTING, "", "mailbox_providers.toml"))
-        self._exact: dict[str, str] = {}
-        self._any_country: dict[str, str] = {}
-        for provider, domains in providers.items():
-            for domain in domains:
-                if domain.endswith(".*"):
-                    self._any_country[domain[:-2]] = provider
-                else:
-                    self._exact[domain] = provider
+    def __init__(self, *maps: Mapping[str, Iterable[str]]) -> None:
+        if not maps:
+            maps = (*read_providers(load_rule_files(_SETTING, "", "mailbox_providers.toml")),)
+        self._maps = [_Map(providers) for providers in maps]
         self._domains = ColumnMemo(_domain, size=_MEMO_SIZE, longest=1 + _LONGEST)
         self._providers = ColumnMemo(self.provider, size=_MEMO_SIZE, longest=_LONGEST)
 
@@ -48,7 +41,7 @@ class MailboxProvider:
     def from_settings(cls, settings: EnrichSettings) -> MailboxProvider:
         """Build it with the user's map before ours; raises ConfigError for a bad file."""
         files = load_rule_files(_SETTING, settings.mailbox_providers, "mailbox_providers.toml")
-        return cls(read_providers(files))
+        return cls(*read_providers(files))
 
     def __call__(self, batch: Batch) -> Mapping[str, Column]:
         """Return the two columns for a batch."""
@@ -66,16 +59,38 @@ class MailboxProvider:
             return None
         if len(domain) > _LONGEST:
             return OTHER
-        exact = self._exact.get(domain)
-        if exact is not None:
-            return exact
-        name, _, rest = domain.partition(".")
-        labels = rest.split(".")
-        # "yahoo.fr", "yahoo.co.in", "yahoo.com.br"; not "yahoo.example.com"
-        country = (len(labels) == 1 and rest != "") or (
-            len(labels) == 2 and labels[0] in ("co", "com", "net", "org") and len(labels[1]) == 2
-        )
-        return self._any_country.get(name, OTHER) if country else OTHER
+        return next((found for m in self._maps if (found := m.provider(domain))), OTHER)
+
+
+class _Map:
+    def __init__(self, providers: Mapping[str, Iterable[str]]) -> None:
+        self._exact: dict[str, str] = {}
+        self._any_country: dict[str, str] = {}
+        for provider, domains in providers.items():
+            for domain in domains:
+                if domain.endswith(".*"):
+                    self._any_country[domain[:-2]] = provider
+                else:
+                    self._exact[domain] = provider
+
+    def provider(self, domain: str) -> str | None:
+        while domain:  # "tampabay.rr.com", then "rr.com", then "com"
+            name, _, rest = domain.partition(".")
+            found = self._exact.get(domain)
+            if found is None and _is_country(rest):
+                found = self._any_country.get(name)
+            if found is not None:
+                return found
+            domain = rest
+        return None
+
+
+def _is_country(rest: str) -> bool:
+    """Return whether "fr", "co.in", "com.br": what may stand after a name; not "example.com"."""
+    labels = rest.split(".")
+    return (len(labels) == 1 and rest != "") or (
+        len(labels) == 2 and labels[0] in ("co", "com", "net", "org") and len(labels[1]) == 2
+    )
 
 
 def _domain(end: str | None) -> str | None:
@@ -83,34 +98,35 @@ def _domain(end: str | None) -> str | None:
     return end and end[1:].lower()
 
 
-def read_providers(files: Iterable[RuleFile]) -> dict[str, list[str]]:
-    """Return provider -> domains, each domain once: the first file that has it decides.
+def read_providers(files: Sequence[RuleFile]) -> list[dict[str, list[str]]]:
+    """Return provider -> domains of each file.
 
     Raises:
         ConfigError: a value is not a list of domains, a file has a domain twice, or a name does not
             fit its column.
     """
-    providers: dict[str, list[str]] = {}
-    taken: dict[str, str] = {}
     for file in files:
-        here: dict[str, str] = {}
+        taken: dict[str, str] = {}
         for provider, domains in file.table.items():
-            start = file.line(provider)
             if not 0 < len(provider) <= _WIDTH:
-                file.refuse(start, f"a provider's name must be of 1 to {_WIDTH} characters")
+                problem = f"a provider's name must be of 1 to {_WIDTH} characters"
+                file.refuse(file.line(provider), problem)
             if not isinstance(domains, list) or not all(type(d) is str for d in domains):
-                file.refuse(start, f'{provider} must be a list of domains: ["example.com", "x.*"]')
+                problem = f'{provider} must be a list of domains: ["example.com", "x.*"]'
+                file.refuse(file.line(provider), problem)
             for domain in domains:
-                line = file.line_of(domain, start)
-                if not domain or domain != domain.lower() or "@" in domain or " " in domain:
-                    file.refuse(line, f"{domain!r} is no domain in lower case, without @")
-                labels = domain.split(".")
-                if "" in labels or "*" in domain.removesuffix(".*"):
-                    file.refuse(line, f"{domain!r} fits no domain; * stands only for the end: x.*")
-                if domain in here:
-                    file.refuse(line, f"{domain} is listed twice, here and under {here[domain]}")
-                here[domain] = provider
-                if domain not in taken:
-                    providers.setdefault(provider, []).append(domain)
-        taken |= here
-    return providers
+                if problem := _problem(domain, taken):
+                    file.refuse(file.line_of(domain, file.line(provider)), problem)
+                taken[domain] = provider
+    return [file.table for file in files]
+
+
+def _problem(domain: str, taken: Mapping[str, str]) -> str:
+    """Return what is wrong with a domain of a map, in which these are taken; empty for nothing."""
+    if not domain or domain != domain.lower() or "@" in domain or " " in domain:
+        return f"{domain!r} is no domain in lower case, without @"
+    if "" in domain.split(".") or "*" in domain.removesuffix(".*"):
+        return f"{domain!r} fits no domain; * stands only for the end: x.*"
+    if domain in taken:
+        return f"{domain} is listed twice, here and under {taken[domain]}"
+    return ""

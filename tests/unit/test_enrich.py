@@ -41,7 +41,18 @@ def enriched(*recipients: str | None) -> list[tuple[str | None, str | None]]:
         *(("hanmail.net", "Daum"), ("bol.com.br", "UOL"), ("bigpond.com", "Telstra")),
         *(("btinternet.com", "BT"), ("seznam.cz", "Seznam"), ("charter.net", "Spectrum")),
         *(("yahoo.example.com", "Other"), ("yahoo.co.example", "Other"), ("yahoo", "Other")),
-        *(("notyahoo.com", "Other"), ("mail.yahoo.com", "Other"), ("example.com", "Other")),
+        *(("notyahoo.com", "Other"), ("mail.yahoo.com", "Yahoo"), ("example.com", "Other")),
+        *(("tampabay.rr.com", "Spectrum"), ("a.b.rr.com", "Spectrum"), ("arr.com", "Other")),
+        *(("contoso.onmicrosoft.com", "Microsoft"), ("yahoo.com.example", "Other")),
+        # names that others have in these countries
+        *(("live.org", "Other"), ("outlook.example", "Other"), ("gmx.jp", "Other")),
+        *(("hotmail.example", "Other"), ("zoho.xyz", "Other"), ("live.gmail.com", "Google")),
+        *(("abv.bg", "Abv.bg"), ("centrum.cz", "Centrum"), ("freemail.hu", "Freemail")),
+        *(("inbox.lv", "Inbox.lv"), ("walla.co.il", "Walla"), ("ocn.ne.jp", "OCN")),
+        *(("biglobe.ne.jp", "BIGLOBE"), ("abc.so-net.ne.jp", "So-net"), ("terra.es", "Terra")),
+        *(("fastwebnet.it", "Fastweb"), ("i.ua", "I.UA"), ("duck.com", "DuckDuckGo")),
+        *(("hush.com", "Hushmail"), ("talktalk.co.uk", "TalkTalk"), ("21cn.com", "21CN")),
+        *(("poste.it", "Poste Italiane"), ("oi.com.br", "Oi"), ("mail.ua", "Mail.ru")),
         *(("", "Other"), (".", "Other"), ("..", "Other"), ("gmail.com.", "Other")),
     ],
 )
@@ -106,9 +117,8 @@ def test_what_is_too_long_for_a_domain_is_not_kept() -> None:
 
 def test_a_map_of_ones_own() -> None:
     providers = MailboxProvider({"Ours": ["our.example", "we.*"]})
-    assert [providers.provider(d) for d in ("our.example", "we.co.uk", "gmail.com")] == [
-        *("Ours", "Ours", "Other")
-    ]
+    domains = ("our.example", "x.our.example", "we.co.uk", "x.we.fr", "we.x.example", "gmail.com")
+    assert [providers.provider(d) for d in domains] == ["Ours"] * 4 + ["Other"] * 2
 
 
 def test_a_map_of_ones_own_is_looked_at_before_ours(tmp_path: Path) -> None:
