@@ -13,8 +13,8 @@ signature is for whoever received the webhook to check; it is ignored here.
   share (``mobile`` is ``phone``); ``unknown`` is left out.
 - ``bounce_class`` is ``bounce-type``, else by ``reason``. A severity alone is no verdict: it
   says whether Mailgun tries again, not what is wrong.
-- ``is_machine``: ``bot`` names a machine, but ``gmail`` is the proxy that people read through,
-  so it is no verdict.
+- ``is_machine``: ``bot`` names a machine ("Open and Click Bot Detection"): ``apple``, ``gmail``,
+  ``generic``. An open through Gmail's proxy that Mailgun does not call a bot's is a person's.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class MailgunFormat(JsonFormat[MailgunRecord]):
             not_all_none(columns, "os", [r.os for r in readers])
             not_all_none(columns, "device", [r.device for r in readers])
             bots = [c.bot if c else None for c in clients]
-            machines = [True if bot and bot != "gmail" else None for bot in bots]
+            machines = [True if bot else None for bot in bots]
             not_all_none(columns, "is_machine", machines)
         not_all_none(
             columns,

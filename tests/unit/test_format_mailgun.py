@@ -182,7 +182,7 @@ CASES = [
         ],
     ),
     Case(
-        "opened by machines, and through Gmail's proxy",
+        "opened by machines",
         [
             event("opened", "o2", client_info={"bot": "apple", "client-name": "unknown"}),
             event("opened", "o3", client_info={"bot": "generic", "device-type": "unknown"}),
@@ -191,7 +191,7 @@ CASES = [
         [
             row("opened", "o2", is_machine=True),
             row("opened", "o3", is_machine=True),
-            row("opened", "o4", os="Windows"),
+            row("opened", "o4", os="Windows", is_machine=True),
         ],
     ),
     Case(
