@@ -7,10 +7,10 @@ PYTEST_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-TESTS := tests/unit tests/lua tests/integration tests/browser tests/chaos
+TESTS := tests/unit tests/lua tests/integration tests/browser tests/chaos tests/compat
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test bench chaos fuzz lint requirements clean
+.PHONY: help setup run demo test bench chaos compat fuzz lint requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ bench: setup ## race the article's Perl and Go on the same events (QUICK=1 for a
 chaos: setup ## break everything at random for SECONDS=n (60), then account for every event
 	@env SECONDS='$(SECONDS)' SEED='$(SEED)' WORKERS='$(WORKERS)' FAULTS='$(FAULTS)' \
 	  EVERY='$(EVERY)' RATE='$(RATE)' DEDUPE='$(DEDUPE)' $(PY) -m tests.chaos
+
+compat: setup ## drain under faults on each server that packages have (ONLY=mysql,valkey-9 for some)
+	@env ONLY='$(ONLY)' SEED='$(SEED)' $(PY) -m tests.compat
 
 fuzz: $(STAMP) ## hostile claims for every format, for SECONDS=n (600), from SEED=n (printed)
 	$(PY) -m tests.fuzzing $(or $(SECONDS),600) $(SEED)

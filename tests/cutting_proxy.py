@@ -62,14 +62,19 @@ class Trap(NamedTuple):
 class CuttingProxy:
     """Forwards to the server at a Unix socket; see :meth:`switch`.
 
+    Args:
+        upstream: the server's socket.
+        listen_at: where clients connect; a TCP port of 127.0.0.1 when left out.
+
     Attributes:
-        port: TCP port on 127.0.0.1 where clients connect.
+        port: that TCP port.
         requests: what clients sent, as it came; the last few thousand.
         lost: how many replies were withheld by :meth:`lose_reply_to`.
     """
 
-    def __init__(self, upstream: Path) -> None:
+    def __init__(self, upstream: Path, listen_at: Path | None = None) -> None:
         self._upstream = upstream
+        self._listen_at = listen_at
         self._traps: list[Trap] = []
         self._links: dict[asyncio.Task[None], Link] = {}
         self._server: asyncio.Server | None = None
@@ -83,7 +88,10 @@ class CuttingProxy:
         return f"redis://127.0.0.1:{self.port}/0"
 
     async def start(self) -> None:
-        """Listen on a free port."""
+        """Listen."""
+        if self._listen_at is not None:
+            self._server = await asyncio.start_unix_server(self._serve, self._listen_at)
+            return
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 

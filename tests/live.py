@@ -46,7 +46,7 @@ def differences(page: dict[str, Any], mysql: Any, settings: Settings) -> list[st
             for start, *values, n in select(
                 mysql,
                 f"SELECT UNIX_TIMESTAMP(window_start){by}, n FROM {table} "
-                f"WHERE window_start >= FROM_UNIXTIME({int(shown['floor'])})",
+                f"WHERE window_start >= TIMESTAMPADD(SECOND, {int(shown['floor'])}, '1970-01-01')",
             )
         }
         page_rows = {(start, tuple(values)): n for start, values, n in shown["rows"]}

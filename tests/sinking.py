@@ -208,9 +208,13 @@ class Statements:
 
 
 @asynccontextmanager
-async def administrator(socket: Path) -> AsyncIterator[aiomysql.Connection]:
+async def administrator(
+    socket: Path, user: str | None = None
+) -> AsyncIterator[aiomysql.Connection]:
     """The account that may set global variables: this system user's, over the socket."""
-    conn = await aiomysql.connect(unix_socket=str(socket), user=getpass.getuser(), autocommit=True)
+    conn = await aiomysql.connect(
+        unix_socket=str(socket), user=user or getpass.getuser(), autocommit=True
+    )
     try:
         yield conn
     finally:

@@ -26,6 +26,11 @@ class MySQLServer(SqlServer):
         super().__init__(directory, **others)
         self._base = base
 
+    @property
+    def administrator(self) -> str:
+        """Without a password: who reaches the socket is this system user."""
+        return "root"
+
     def _install_command(self, datadir: Path) -> list[str]:
         return [
             *self._program(),

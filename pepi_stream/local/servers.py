@@ -142,6 +142,11 @@ class MariaDBServer(SqlServer):
         self._programs = programs
         self._tls = tls
 
+    @property
+    def administrator(self) -> str:
+        """This system user, whom the server asks the kernel about."""
+        return user_name() or "root"
+
     def _install_command(self, datadir: Path) -> list[str]:
         programs = self._programs or find_mariadb()
         return [
@@ -151,7 +156,7 @@ class MariaDBServer(SqlServer):
             f"--datadir={datadir}",
             f"--tmpdir={self._tmp}",
             "--auth-root-authentication-method=socket",
-            f"--auth-root-socket-user={user_name() or 'root'}",
+            f"--auth-root-socket-user={self.administrator}",
             "--skip-test-db",
             "--skip-name-resolve",
             *_STORAGE_OPTIONS,
@@ -181,6 +186,12 @@ class MariaDBServer(SqlServer):
         ]
 
     def _answers(self, connection: socket.socket) -> bool:
+        if not self._log_in(connection):
+            return False
+        connection.sendall(packet(0, b"\x01"))  # COM_QUIT, or the server logs a lost connection
+        return True
+
+    def _log_in(self, connection: socket.socket) -> bool:
         # The server greets first, once the init file has been executed.
         greeting = receive_packet(connection)
         if not is_greeting(greeting):
@@ -193,5 +204,4 @@ class MariaDBServer(SqlServer):
             raise ServerStartError(
                 f"does not let its user `pepi` in ({reply[9:].decode(errors='replace')})"
             )
-        connection.sendall(packet(0, b"\x01"))  # COM_QUIT, or the server logs a lost connection
         return True

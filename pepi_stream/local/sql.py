@@ -87,10 +87,20 @@ class SqlServer(ServerProcess):
         """`DATABASE_URL` over 127.0.0.1; raises `ServerStartError` like `password` and `port`."""
         return f"mysql://pepi:{self.password}@127.0.0.1:{self.port}/pepi"
 
-    def url_of(self, database: str) -> str:
-        """Return the `DATABASE_URL`, over the Unix socket, of a database of this server."""
-        socket_path = quote(str(self.socket_path))
-        return f"mysql://pepi:{self.password}@localhost/{database}?unix_socket={socket_path}"
+    @property
+    @abstractmethod
+    def administrator(self) -> str:
+        """The account that may do anything, let in over the Unix socket alone."""
+
+    def url_of(self, database: str, socket_path: Path | None = None) -> str:
+        """Return the `DATABASE_URL`, over the Unix socket, of a database of this server.
+
+        Args:
+            database: Its name.
+            socket_path: Another socket that leads here, a proxy's.
+        """
+        path = quote(str(socket_path or self.socket_path))
+        return f"mysql://pepi:{self.password}@localhost/{database}?unix_socket={path}"
 
     @abstractmethod
     def _install_command(self, datadir: Path) -> list[str]:

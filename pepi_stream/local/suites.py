@@ -23,6 +23,7 @@ from pepi_stream.local.lock import DirectoryLock
 _TRIPLET = "x86_64-linux-gnu"
 _LOADER = f"usr/lib/{_TRIPLET}/ld-linux-x86-64.so.2"
 _LIBRARIES = (f"usr/lib/{_TRIPLET}", "usr/lib/mysql/private")
+_KEPT = ".elf"  # ends the name of a program whose place a script has taken
 _FETCH_SECONDS = 600.0
 _LOCK_SECONDS = 600.0
 
@@ -49,7 +50,7 @@ def unpack_suite(
     """
     root = directory / "root"
     done = directory / "unpacked"
-    wanted = f"{' '.join(packages)}\n"
+    wanted = f"{' '.join(packages)}\n{' '.join(programs)}\n"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = DirectoryLock(directory)
     lock.acquire(_LOCK_SECONDS)
@@ -64,6 +65,7 @@ def unpack_suite(
             archive.unlink()
         for program in programs:
             _make_runnable(root, program)
+        _remove_others(root)
         done.write_text(wanted, encoding="ascii")
     finally:
         lock.release()
@@ -153,18 +155,40 @@ def _make_runnable(root: Path, program: str) -> None:
     """Put a script in a program's place that starts it with the libraries of its own release."""
     path = root / program
     actual = path.resolve(strict=True)
-    kept = actual.with_name(f"{actual.name}.elf")
+    kept = actual.with_name(actual.name + _KEPT)
     if not kept.exists():
         actual.rename(kept)
     path.unlink(missing_ok=True)
+    # The loader under the program's name: that is what the kernel calls the process.
+    loader = root / "loader" / path.name
+    loader.parent.mkdir(exist_ok=True)
+    loader.unlink(missing_ok=True)
+    loader.hardlink_to((root / _LOADER).resolve(strict=True))
     libraries = ":".join(str(root / name) for name in _LIBRARIES)
+    command = shlex.join([str(loader), "--library-path", libraries])
     path.write_text(
-        "#!/bin/sh\n"
-        f'exec {shlex.quote(str(root / _LOADER))} --argv0 "$0" '
-        f'--library-path {shlex.quote(libraries)} {shlex.quote(str(kept))} "$@"\n',
+        f'#!/bin/sh\nexec {command} --argv0 "$0" {shlex.quote(str(kept))} "$@"\n',
         encoding="utf-8",
     )
     path.chmod(0o755)
+
+
+def _remove_others(root: Path) -> None:
+    """Remove the programs that were not asked for, which another release's libraries cannot run.
+
+    A server looks for its tools in its own release first, and takes the system's then.
+    """
+    for name in ("usr/bin", "usr/sbin"):
+        for path in sorted((root / name).iterdir()):
+            if not path.exists():
+                path.unlink()  # a link into what was not unpacked, such as /etc/alternatives
+            elif path.suffix != _KEPT and path.is_file() and _is_elf(path):
+                path.unlink()
+
+
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
 
 
 def _run(command: Sequence[str]) -> str:

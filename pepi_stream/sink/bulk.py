@@ -55,9 +55,11 @@ class BulkConnection(GuardedConnection):
 
     Attributes:
         bulk: whether the server can.
+        clustered: whether the server is a node of a Galera cluster.
     """
 
     bulk = False
+    clustered = False
     _greeting = False
 
     async def _request_authentication(self) -> None:

@@ -74,6 +74,9 @@ async def _connect(settings: DatabaseSettings, args: dict[str, Any]) -> BulkConn
                 session = {"lock_wait": settings.lock_wait_seconds, "idle": settings.idle_seconds}
                 await conn.query(_SESSION.format(**session))
                 await conn.query(_ISOLATION)
+                # No variable of MySQL's, which would refuse SELECT @@wsrep_on.
+                wsrep = await fetch(conn, "SHOW VARIABLES LIKE 'wsrep_on'")
+                conn.clustered = wsrep == [("wsrep_on", "ON")]
             except BaseException:
                 conn.close()
                 raise

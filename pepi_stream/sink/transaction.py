@@ -3,6 +3,9 @@
 The ledger's primary key is what makes a claim count once. Poison rows (that only MySQL can
 see) are found by :mod:`pepi_stream.sink.poison`. That needs no savepoints: InnoDB undoes a
 failed statement as a whole and keeps the transaction (MySQL manual, "InnoDB Error Handling").
+Only a Galera node without a binary log needs them. It undoes a failed statement for itself, and
+sends the rows that came before the refused one to the other nodes all the same (measured with
+MariaDB 11.8.9, docs/decisions/0028); what ROLLBACK TO SAVEPOINT undoes it sends to nobody.
 """
 
 from __future__ import annotations
@@ -192,12 +195,14 @@ class Transaction:
         fresh = list(firsts.values())
         while fresh:
             claims = [r.batch.claim for r in fresh]
+            await self._savepoint()
             try:
                 await execute(self.conn, statements.insert_ledger(claims))
                 break
             except aiomysql.IntegrityError as exc:
                 if exc.args[0] != DUPLICATE_KEY:
                     raise
+            await self._undo()
             known = await self._known(claims)
             if not known:
                 raise TransientError("the ledger refused claim ids that it does not hold")
@@ -232,9 +237,10 @@ class Transaction:
         """
         head = statements.insert_head(self._schema.table, group.names)
         reason = None
+        await self._savepoint()
         if (whole := self._whole(head, group)) is not None:
             try:
-                reason = await _refusal(whole)
+                reason = await self._refusal(whole)
                 if reason is None:
                     return {}
             except NoBulkError:
@@ -288,7 +294,29 @@ class Transaction:
                 f"a row of {len(statement)} bytes is above the server's "
                 f"max_allowed_packet of {self._packet} bytes"
             )
-        return await _refusal(execute(self.conn, statement))
+        await self._savepoint()
+        return await self._refusal(execute(self.conn, statement))
+
+    async def _refusal(self, insert: Awaitable[int]) -> str | None:
+        """Insert rows; return why the server refused them, or None when they landed."""
+        try:
+            await insert
+        except Exception as exc:
+            if (reason := _poison(exc)) is None:
+                raise
+            await self._undo()
+            return reason
+        return None
+
+    async def _savepoint(self) -> None:
+        """Make sure that the next statement can be undone on all nodes of a cluster."""
+        if self.conn.clustered:
+            await execute(self.conn, b"SAVEPOINT pepi_statement")
+
+    async def _undo(self) -> None:
+        """Undo a refused statement on all nodes; the server has undone it for itself."""
+        if self.conn.clustered:
+            await execute(self.conn, b"ROLLBACK TO SAVEPOINT pepi_statement")
 
     def _without(self, fresh: Sequence[Rendered], refused: dict[int, str]) -> list[Batch]:
         """Return the batches without the refused rows, which become dead letters."""
@@ -351,17 +379,6 @@ def _groups(fresh: Sequence[Rendered], max_bytes: int) -> list[_Group]:
         if rendered.size and not (groups and groups[-1].add(rendered, max_bytes)):
             groups.append(_Group(rendered))
     return groups
-
-
-async def _refusal(insert: Awaitable[int]) -> str | None:
-    """Insert rows; return why the server refused them, or None when they landed."""
-    try:
-        await insert
-    except Exception as exc:
-        if (reason := _poison(exc)) is None:
-            raise
-        return reason
-    return None
 
 
 def _poison(exc: Exception) -> str | None:

@@ -10,13 +10,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import aiomysql
 from redis.asyncio import Redis
@@ -25,7 +25,9 @@ from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.lock import DirectoryLock
 from pepi_stream.local.process import free_port
 from pepi_stream.local.servers import MariaDBServer, RedisServer
+from pepi_stream.local.sql import SqlServer
 from pepi_stream.settings import Settings, load_settings
+from pepi_stream.sink.connection import fetch
 from tests.chaos.producer import Producer, pause
 from tests.claiming import client_of
 from tests.cutting_proxy import CuttingProxy
@@ -49,6 +51,29 @@ _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0  # drain_seconds, and a busy machine's own
 
 
+class Servers(NamedTuple):
+    """What the workers run on.
+
+    Attributes:
+        redis: the queue's.
+        sql: one, or the nodes of a cluster, which the workers take in turn. Faults are done to the
+            last, and the tables are read in the first.
+    """
+
+    redis: RedisServer
+    sql: Sequence[SqlServer]
+
+
+def own_servers(directory: Path) -> Servers:
+    """Return the servers of this machine's own packages."""
+    return Servers(
+        # What Redis itself loses under everysec would not be ours, and the books are exact.
+        RedisServer(directory / "redis", appendfsync="always"),
+        # A small log, so that the table of the events is the largest file soon: see `full_disk`.
+        [MariaDBServer(directory / "mariadb", options=["--innodb-log-file-size=16M"])],
+    )
+
+
 class Worker:
     """One place for a worker process, which is started again after each end.
 
@@ -59,12 +84,19 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, redis: RedisServer, mariadb: MariaDBServer, port: int | None = None
+        self, name: str, redis: RedisServer, sql: SqlServer, port: int | None = None
     ) -> None:
         self.name = name
         self.port = port
         self.redis = CuttingProxy(redis.socket_path)
-        self.mysql = CuttingProxy(mariadb.socket_path)
+        self._sql = sql
+        self._mysql_socket = sql.directory.parent / f"{name}.sock"
+        self._mysql_socket.unlink(missing_ok=True)
+        # MySQL has its clients send the password over what nobody else can read, or not at all.
+        self._over_socket = not isinstance(sql, MariaDBServer)
+        self.mysql = CuttingProxy(
+            sql.socket_path, self._mysql_socket if self._over_socket else None
+        )
         self.busy = asyncio.Lock()
         self.failures: list[str] = []
         self._start: Callable[[], Child] | None = None
@@ -73,6 +105,13 @@ class Worker:
     def bind(self, start: Callable[[], Child]) -> None:
         """Say how its process is started."""
         self._start = start
+
+    @property
+    def database_url(self) -> str:
+        """`DATABASE_URL` through the proxy."""
+        if self._over_socket:
+            return self._sql.url_of("pepi", self._mysql_socket)
+        return f"mysql://pepi:{self._sql.password}@127.0.0.1:{self.mysql.port}/pepi"
 
     @property
     def child(self) -> Child:
@@ -143,22 +182,28 @@ class Cluster:
         workers: how many.
         seed: of every draw.
         dedupe: the producer repeats itself, and the workers leave that out.
+        make_servers: makes the servers, which keep everything in a directory.
     """
 
-    def __init__(self, directory: Path, *, workers: int, seed: int, dedupe: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        workers: int,
+        seed: int,
+        dedupe: bool = False,
+        make_servers: Callable[[Path], Servers] = own_servers,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory.absolute()
         self.random = Random(seed)
         self._repeats = Random(seed) if dedupe else None
-        # What Redis itself loses under everysec would not be ours, and the books are exact.
-        self.redis_server = RedisServer(self.directory / "redis", appendfsync="always")
-        # A small log, so that the table of the events is the largest file soon: see `full_disk`.
-        self.mariadb = MariaDBServer(
-            self.directory / "mariadb", options=["--innodb-log-file-size=16M"]
-        )
+        self.redis_server, self._sql = make_servers(self.directory)
+        self.mariadb = self._sql[-1]
         self.redis_lock, self.mysql_lock = asyncio.Lock(), asyncio.Lock()
         self.stopping = asyncio.Event()
         self.max_rss_mb = 0.0
+        self.versions: dict[str, str] = {}
         self._lock = DirectoryLock(self.directory)
         # Linux ends a server with the thread that started it, so one thread starts them all.
         self._starter = ThreadPoolExecutor(1)
@@ -166,7 +211,7 @@ class Cluster:
             Worker(
                 f"worker.{number}",
                 self.redis_server,
-                self.mariadb,
+                self._sql[number % len(self._sql)],
                 free_port() if number <= _PAGES else None,
             )
             for number in range(1, workers + 1)
@@ -181,10 +226,12 @@ class Cluster:
         self._lock.acquire(0)
         try:
             await self.in_thread(self.redis_server.start)
-            await self.in_thread(self.mariadb.start)
+            for server in self._sql:
+                await self.in_thread(server.start)
             self.settings = load_settings(self._env())
             self.redis = client_of(self.redis_server.url, PEPI_REDIS__TIMEOUT_SECONDS="10")
             self.producer = Producer(self.redis, repeats=self._repeats)
+            self.versions = await self._versions()
             await self._start_workers()
             watch = asyncio.ensure_future(self._watch_memory())
             try:
@@ -196,10 +243,11 @@ class Cluster:
             for worker in self.workers:
                 if worker._child is not None:
                     worker._child.kill()
-                if worker.redis.port:
+                if worker.redis.port:  # started
                     await worker.redis.stop()
                     await worker.mysql.stop()
-            await self.in_thread(self.mariadb.stop)
+            for server in reversed(self._sql):
+                await self.in_thread(server.stop)
             await self.in_thread(self.redis_server.stop)
             self._starter.shutdown()
             self._lock.release()
@@ -215,7 +263,7 @@ class Cluster:
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[aiomysql.Connection]:
         """Connect to MariaDB as its administrator, with the workers' database selected."""
-        async with administrator(self.mariadb.socket_path) as conn:
+        async with administrator(self.mariadb.socket_path, self.mariadb.administrator) as conn:
             await conn.select_db("pepi")
             yield conn
 
@@ -237,8 +285,19 @@ class Cluster:
             **SETTINGS,
             "PEPI_SINK__DEDUPE": "event_uid" if self._repeats else "off",
             "REDIS_URL": self.redis_server.url,
-            "DATABASE_URL": self.mariadb.url,
+            "DATABASE_URL": self._sql[0].url,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        }
+
+    async def _versions(self) -> dict[str, str]:
+        info: dict[str, Any] = await self.redis.info()
+        kind = info.get("server_name", "redis")
+        async with self.admin() as admin:
+            [(sql,)] = await fetch(admin, "SELECT VERSION()")
+        maker = "mariadb" if "MariaDB" in sql else "mysql"
+        return {
+            "redis": f"{kind} {info.get('valkey_version', info['redis_version'])}",
+            "sql": f"{maker} {sql.partition('-')[0]}",
         }
 
     async def _start_workers(self) -> None:
@@ -252,8 +311,7 @@ class Cluster:
             await worker.mysql.start()
             own = env | {
                 "REDIS_URL": worker.redis.url,
-                "DATABASE_URL": f"mysql://pepi:{self.mariadb.password}"
-                f"@127.0.0.1:{worker.mysql.port}/pepi",
+                "DATABASE_URL": worker.database_url,
             }
             entry = "worker" if worker.port is None else "web"
             [process] = procfile_processes(entry, 1, env=own, port=worker.port)

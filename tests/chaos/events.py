@@ -24,8 +24,8 @@ _NUMBER = re.compile(rb'"TRANSID":(\d+)')
 #: True for a row whose values are not those that its event was made with. MySQL's side of
 #: :func:`_seal`.
 ALTERED_SQL = (
-    "NOT url <=> MD5(CONCAT_WS('|', id, event_name, recipient, "
-    "CAST(UNIX_TIMESTAMP(occurred_at) AS UNSIGNED), campaign))"
+    "NOT url <=> SHA2(CONCAT_WS('|', id, event_name, recipient, "
+    "CAST(UNIX_TIMESTAMP(occurred_at) AS UNSIGNED), campaign), 256)"
 )
 
 
@@ -85,4 +85,4 @@ def _event(number: int) -> str:
 
 def _seal(number: int, name: str, recipient: str, at: int, campaign: str) -> str:
     text = f"{number}|{name}|{recipient}|{at}|{campaign}"
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()

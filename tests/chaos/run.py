@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pepi_stream.local.books import connect
 from pepi_stream.settings import Settings
-from tests.chaos.cluster import Cluster
+from tests.chaos.cluster import Cluster, Servers, own_servers
 from tests.chaos.faults import FAULTS
 from tests.chaos.schedule import schedule
 from tests.chaos.verdict import Verdict, judge
@@ -39,6 +39,7 @@ class Plan(NamedTuple):
         every: mean seconds between two faults.
         per_second: events pushed, at most; the producer waits while the queue is long.
         dedupe: the producer pushes some events again, which must take no effect.
+        make_servers: what all runs on.
     """
 
     seconds: float
@@ -48,6 +49,7 @@ class Plan(NamedTuple):
     every: float = 2.0
     per_second: float = 20_000.0
     dedupe: bool = False
+    make_servers: Callable[[Path], Servers] = own_servers
 
 
 class Run:
@@ -60,7 +62,13 @@ class Run:
 
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.plan = plan
-        self.cluster = Cluster(directory, workers=plan.workers, seed=plan.seed, dedupe=plan.dedupe)
+        self.cluster = Cluster(
+            directory,
+            workers=plan.workers,
+            seed=plan.seed,
+            dedupe=plan.dedupe,
+            make_servers=plan.make_servers,
+        )
         self.faults: Counter[str] = Counter()
         self.missed: list[str] = []
         self._began = 0.0

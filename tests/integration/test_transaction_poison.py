@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 
@@ -203,3 +204,27 @@ async def test_a_trigger_that_refuses_a_row(db: Database) -> None:
     [(position, _, _, reason)] = await db.dead()
     assert (position, reason) == (4, "MySQL error 1644: no fives")
     assert len(await db.ids()) == 7
+
+
+async def test_a_node_of_a_cluster_is_told_to_undo_what_it_refused(db: Database) -> None:
+    """Galera sends the rows before a refused one to the other nodes; see `make compat`."""
+    transaction = await db.transaction()
+    assert not transaction.conn.clustered
+    transaction.conn.clustered = True
+    statements = Statements(transaction.conn)
+    first = db.rendered([event(1), event(2, TAGS=LONG), event(3)])
+    again = db.rendered(events(2, 5))
+    await transaction.write([first])
+    outcome = await transaction.write([first, again])
+
+    assert (outcome.rows, len(outcome.repeated)) == (2, 1)
+    assert await db.ids() == ["1", "3", "5", "6"]
+    inserts = (b"INSERT INTO `pepi_event`", b"INSERT INTO `pepi_claim`")
+    before = [a for a, b in pairwise(statements.sent) if b.startswith(inserts)]
+    assert len(before) > 5
+    assert set(before) == {b"SAVEPOINT pepi_statement"}
+    # Of the first flush: the whole, what the search sent with the refused row, and that row; of the
+    # second: the ledger's.
+    undone = statements.starting("ROLLBACK TO SAVEPOINT pepi_statement")
+    assert len(undone) >= 3
+    assert statements.sent[statements.sent.index(undone[0]) - 1].startswith(inserts)
