@@ -127,13 +127,14 @@ class BounceClass(RuledEnricher):
         return self.columns(batch, ())
 
     def columns(self, batch: Batch, indexes: Sequence[int]) -> Mapping[str, Column]:
-        """Return the column; what the provider has said is kept."""
+        """Return the column; what the provider has said is kept, its hint where no rule fits."""
         names = batch.column("event_name")
         given = batch.column("bounce_class")
         column: list[str | None] = [None] * len(batch)
         if not (isinstance(given, Constant) and given.value is None):
             column = [None if n in _WITHOUT else v for n, v in zip(names, given, strict=True)]
         reasons, recipients = batch.column("reason"), batch.column("recipient")
+        hints = batch.column("bounce_hint")
         memos = self._memos
         for i in indexes:
             if column[i] is None:
@@ -142,7 +143,8 @@ class BounceClass(RuledEnricher):
                 # address is taken for the server's.
                 if (recipient := recipients[i]) and "@" in recipient:
                     reason = reason.replace(recipient, "")
-                column[i] = memos[names[i]][reason]
+                found = memos[names[i]][reason]
+                column[i] = (hints[i] or found) if found == "other" else found
         return {"bounce_class": column}
 
     def classify(self, reason: str, event: str = "bounced") -> str:

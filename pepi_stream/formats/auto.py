@@ -13,7 +13,7 @@ An array is of one provider: that of the first record whose keys tell. Payloads 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cache
 from typing import Any, Final
 
@@ -29,13 +29,15 @@ from pepi_stream.formats.base import (
     JsonFormat,
     reason_of,
 )
+from pepi_stream.formats.lenient import whole_characters
 from pepi_stream.formats.mailgun import MailgunFormat
 from pepi_stream.formats.pepipost import PepipostFormat
-from pepi_stream.formats.plain import PlainFormat
+from pepi_stream.formats.plain import PlainFormat, PlainRecord
 from pepi_stream.formats.postmark import PostmarkFormat
 from pepi_stream.formats.sendgrid import SendgridFormat
 from pepi_stream.formats.ses import SesFormat
 from pepi_stream.formats.sparkpost import SparkpostFormat
+from pepi_stream.formats.strangers import looks_like
 
 # In the order in which they are tried when a record has keys of several.
 _FORMATS: Final[tuple[type[JsonFormat[Any]], ...]] = (
@@ -51,9 +53,17 @@ _KEYS: Final[dict[str, tuple[str, ...]]] = {
     "mailgun": ("event-data", "log-level", "client-info", "delivery-status"),
     "sendgrid": ("sg_event_id", "sg_message_id", "smtp-id"),
 }
-# Words that anybody may use: they tell a format only when an object is their value.
-_OBJECTS: Final = {"ses": "detail", "mailgun": "message"}
-_PLAIN: Final = ("event_name", "event")
+# Words that anybody may use: they tell a format where an object, with a key, is their value.
+_OBJECTS: Final = {
+    "ses": ("detail", {"eventType", "notificationType"}),
+    "mailgun": ("message", {"headers"}),
+}
+# All of these together, where no key tells.
+_LEGACY: Final = (
+    frozenset(("event", "recipient", "message-id")),
+    frozenset(("event", "recipient", "Message-Id")),
+    frozenset(("event", "recipient", "token", "signature")),
+)
 
 _BEGINNING = 8  # bytes: '{"TRANSI', '[{"email', '{"eventT', '{"event"'
 _MEMO_SIZE = 4096  # beginnings
@@ -78,9 +88,11 @@ def _strict(format: type[JsonFormat[Any]]) -> Decode:
     for name, keys in _KEYS.items():
         if name != format.name:
             fields += [(key, _Foreign) for key in keys if key not in taken]
-    for name, key in _OBJECTS.items():
+    for name, (key, _) in _OBJECTS.items():
         if name != format.name and key not in taken:
             fields.append((key, str | float | bool | list[Any] | None))
+    if format is PlainFormat:
+        fields += [(key, _Foreign) for key in ("message-id", "Message-Id", "token")]
     record = msgspec.defstruct(
         f"Strict{format.record.__name__}",
         [
@@ -90,20 +102,30 @@ def _strict(format: type[JsonFormat[Any]]) -> Decode:
         bases=(format.record,),
         gc=False,
     )
-    return msgspec.json.Decoder(record | list[record], dec_hook=_no_value_fits).decode  # type: ignore[valid-type]
+    decode = msgspec.json.Decoder(record | list[record], dec_hook=_no_value_fits).decode  # type: ignore[valid-type]
+    return _strict_plain(decode) if format is PlainFormat else decode
+
+
+def _strict_plain(decode: Decode) -> Decode:
+    """Return a decoder of what is plain by its own evidence, the same as the keys'."""
+    alone = msgspec.defstruct("PlainAlone", [], bases=(PlainRecord,), forbid_unknown_fields=True)
+    decode_alone = msgspec.json.Decoder(alone | list[alone]).decode  # type: ignore[valid-type]
+
+    def decode_plain(payload: bytes) -> Any:
+        try:
+            return decode_alone(payload)
+        except msgspec.ValidationError:
+            records = decode(payload)
+        if any(r.event_name is None for r in (records if type(records) is list else [records])):
+            raise FormatError("of another format")
+        return records
+
+    return decode_plain
 
 
 _FORMAT_OF: Final = {key: name for name, keys in _KEYS.items() for key in keys}
-_SHAPE_KEYS: Final = (*_FORMAT_OF, *_OBJECTS.values(), *_PLAIN)
-_ABSENT: Final = msgspec.Raw()
-_Shape = msgspec.defstruct(
-    "_Shape",
-    [
-        (f"key_{n}", msgspec.Raw, msgspec.field(name=key, default=_ABSENT))
-        for n, key in enumerate(_SHAPE_KEYS)
-    ],
-    gc=False,
-)
+_PLAIN_KEYS: Final = frozenset(PlainRecord.__struct_fields__)
+_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 #: Payloads by their positions in the claim (None: all of it), the format, what it made of them.
 _Part = tuple[Sequence[int] | None, str | None, Decoded]
@@ -118,7 +140,6 @@ class AutoFormat(Format):
         self._formats = {cls.name: cls() for cls in _FORMATS}
         self._strict = {cls.name: _strict(cls) for cls in _FORMATS}
         self._guesses: dict[bytes, str] = {}
-        self._decode_shape = msgspec.json.Decoder(_Shape).decode
         self._told: tuple[bytes, str | None] = (b"", None)
 
     def decode(self, payloads: Sequence[bytes]) -> Decoded:
@@ -274,33 +295,51 @@ class AutoFormat(Format):
 
     def _names(self, record: bytes | msgspec.Raw) -> list[str]:
         """Return the formats that the keys of a record allow; raises as :meth:`_candidates`."""
-        values = msgspec.structs.astuple(self._decode_shape(record))
-        found = {
-            key: value
-            for key, value in zip(_SHAPE_KEYS, values, strict=True)
-            if value is not _ABSENT
-        }
+        found = _keys(record)
         of = {_FORMAT_OF[key] for key in found if key in _FORMAT_OF}
         names = [name for name in _KEYS if name in of]
         told = bool(names)
         names += [
             name
-            for name, key in _OBJECTS.items()
-            if key in found and bytes(found[key]).startswith(b"{") and name not in names
+            for name, (key, inner) in _OBJECTS.items()
+            if name not in names and key in found and _holds(found[key], inner)
         ]
-        # Providers say "event", too: of a record of theirs that is broken, plain would make a row.
-        if "event_name" in found or ("event" in found and not told):
+        if not names and any(keys <= found.keys() for keys in _LEGACY):
+            names.append(MailgunFormat.name)
+        # Everybody says "event": it is plain only where each other key is a column's own name. Of a
+        # record of a provider's that is broken, and of a stranger's, plain would make a row.
+        named = "event_name" in found and bytes(found["event_name"])[:1] not in b"[{"
+        if named or ("event" in found and not told and found.keys() <= _PLAIN_KEYS):
             names.append(PlainFormat.name)
-        if not names:
-            raise FormatError(_stranger(record))
+        if not names or names == [SesFormat.name]:
+            stranger = looks_like(found.keys())
+            if stranger or not names:
+                raise FormatError(_no_format(found.keys(), stranger))
         return names
 
 
-def _stranger(record: bytes | msgspec.Raw) -> str:
+def _keys(record: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     try:
-        keys = msgspec.json.decode(record, type=dict[str, msgspec.Raw])
+        return _object(record)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # maybe for half of a character in some text
+        mended = whole_characters(bytes(record))
+        if mended == record:
+            raise
+        return _object(mended)
+
+
+def _holds(value: msgspec.Raw, keys: Set[str]) -> bool:
+    try:
+        return not keys.isdisjoint(_object(value))
     except REFUSALS:
-        keys = {}
+        return False
+
+
+def _no_format(keys: Iterable[str], stranger: str | None) -> str:
+    if stranger:
+        return f"of no known format; it looks like an event of {stranger}, which no format reads"
     shown = ", ".join(key[:40] for key in list(keys)[:10]) or "none"
     return f"of no known format; its keys: {shown}"
 

@@ -17,7 +17,9 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import msgspec
 
 from pepi_stream.events import EVENT_FIELDS, MAX_EPOCH_MS, Column, DeadLetter, Event, Origin
+from pepi_stream.formats.addresses import addresses
 from pepi_stream.formats.arrays import begins_array, elements
+from pepi_stream.formats.lenient import lenient_decoder
 
 T = TypeVar("T")
 
@@ -33,7 +35,10 @@ class FormatError(ValueError):
 
 
 class Decoded:
-    """What a format made of a claim: columns of Event fields, and dead letters."""
+    """What a format made of a claim: columns of Event fields, and dead letters.
+
+    Of a recipient, whatever format it comes from, the address alone is kept.
+    """
 
     __slots__ = ("columns", "dead", "origins", "size")
 
@@ -44,6 +49,8 @@ class Decoded:
         origins: Sequence[Origin] | None = None,
         dead: list[DeadLetter] | None = None,
     ) -> None:
+        if "recipient" in columns:
+            columns["recipient"] = addresses(columns["recipient"])
         self.size = size
         self.columns = columns
         self.origins = origins
@@ -132,7 +139,8 @@ class JsonFormat(Format, Generic[T]):
     Subclasses set ``name`` and ``record`` (a msgspec type for one object) and write
     :meth:`columns`. The happy path decodes every payload with one typed decoder and
     converts all records in one call; when anything raises, the claim is taken record
-    by record, so that each bad record is found and no other is touched.
+    by record, so that each bad record is found and no other is touched. Of a record that does not
+    fit its type, what does not identify the event is left out (``lenient``).
 
     One ``decode`` per payload, not one over the joined claim: joining was measured
     slower, and lets a crafted payload swallow its neighbours (docs/decisions/0003).
@@ -206,7 +214,7 @@ class JsonFormat(Format, Generic[T]):
             try:
                 for element, raw in self._split(payload):
                     try:
-                        good.append((self._decode_one(raw), (position, element), raw))
+                        good.append((self._read(raw), (position, element), raw))
                     except Exception as exc:
                         reason = reason_of(exc, raw)
                         reason = same.setdefault(reason, reason)
@@ -221,6 +229,13 @@ class JsonFormat(Format, Generic[T]):
             columns = self.columns([record for record, _, _ in good])
         dead.sort(key=lambda letter: (letter.position, letter.element or 0))
         return Decoded(len(good), columns, [origin for _, origin, _ in good], dead)
+
+    def _read(self, raw: bytes | msgspec.Raw) -> T:
+        try:
+            record: T = self._decode_one(raw)
+        except REFUSALS as exc:
+            record = lenient_decoder(self.record)(raw, exc)
+        return record
 
     def _accepted(self, items: list[_Item[T]], dead: list[DeadLetter]) -> list[_Item[T]]:
         try:
@@ -318,6 +333,13 @@ def short_uids(uids: Sequence[str | None]) -> Sequence[str | None]:
         else hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()
         for uid in uids
     ]
+
+
+def without_time(uids: Sequence[str | None], times: Sequence[int | None]) -> Sequence[str | None]:
+    """Leave out the event uids that were made of a time which is not known."""
+    if None not in times:
+        return uids
+    return [None if ms is None else uid for uid, ms in zip(uids, times, strict=True)]
 
 
 def truth(value: bool | float | str | None) -> bool | None:

@@ -1,6 +1,7 @@
 """Makes, of a JSON record that holds several events, one record for each of them.
 
-Every other value is byte for byte what it was; of the list, each record keeps one element.
+Every other value is byte for byte what it was (but for halves of characters); of the list, each
+record keeps one element.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+
+from pepi_stream.formats.lenient import whole_characters
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -33,7 +36,7 @@ def narrow(raw: bytes | msgspec.Raw, path: Sequence[str]) -> list[bytes]:
     if not path:
         return [_encode([element]) for element in _list(raw)]
     if path[0] == JSON:
-        inner = narrow(_text(raw).encode(), path[1:])
+        inner = narrow(whole_characters(_text(raw).encode()), path[1:])
         return [_encode(text.decode()) for text in inner]
     found = _object(raw)
     return [

@@ -5,7 +5,8 @@ Source: docs.pepipost.com and netcore.freshdesk.com, "What are the different Web
 string). A payload is one object or an array of up to 1,000. Older fields ``RCPTID`` and
 ``CLIENTID`` are ignored.
 
-``event_uid`` is ``TRANSID:event:TIMESTAMP``, and ``:URL`` after it for a click.
+``event_uid`` is ``TRANSID:event:TIMESTAMP``, and ``:URL`` after it for a click. An event needs
+``EVENT``, ``TRANSID`` and ``EMAIL``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from collections.abc import Sequence
 import msgspec
 
 from pepi_stream.events import Column, Constant
-from pepi_stream.formats.base import JsonFormat, short_uids
-from pepi_stream.formats.times import epoch_ms
+from pepi_stream.formats.base import JsonFormat, short_uids, without_time
+from pepi_stream.formats.times import event_ms
+from pepi_stream.formats.verdicts import add_verdicts
 from pepi_stream.memo import look_up
 
 _NAMES = {
@@ -32,7 +34,7 @@ _NAMES = {
     "abuse": "complained",
 }
 
-# Pepipost's own verdict, which wins over any rule of ours; every other type is soft.
+# A coarse verdict; every other type is soft.
 _BOUNCE_CLASS = {"HARDBOUNCE": "hard"}
 
 
@@ -59,7 +61,7 @@ class PepipostRecord(
     id: int | str
     response: str | None = None
     recipient: str
-    timestamp: int | str | float
+    timestamp: int | str | float | None = None
     event: str
     tags: str | None = None
     user_agent: str | None = None
@@ -86,7 +88,7 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
                 for own, reason in zip(own_names, reasons, strict=True)
             ]
         ids = [f"{r.id}" for r in records]
-        times = epoch_ms([r.timestamp for r in records], "TIMESTAMP")
+        times = event_ms([r.timestamp for r in records])
         urls = [r.url or None for r in records]
         columns: dict[str, Column] = {
             "event_name": look_up(names, own_names),
@@ -100,20 +102,24 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
             "reason": reasons,
             "esp": Constant("pepipost", len(records)),
         }
-        verdicts = [r.bounce_type or None for r in records]
-        if verdicts.count(None) < len(verdicts):
-            columns["bounce_class"] = [v and _BOUNCE_CLASS.get(v.upper(), "soft") for v in verdicts]
+        types = [r.bounce_type or None for r in records]
+        if types.count(None) < len(types):
+            verdicts = [type_ and _BOUNCE_CLASS.get(type_.upper(), "soft") for type_ in types]
+            add_verdicts(columns, [None] * len(records), verdicts, reasons)
         if self.wants("event_uid"):
             columns["event_uid"] = _uids(own_names, ids, times, urls)
         return columns
 
 
 def _uids(
-    own_names: Sequence[str], ids: Sequence[str], times: Sequence[int], urls: Sequence[str | None]
+    own_names: Sequence[str], ids: Sequence[str], times: Column, urls: Sequence[str | None]
 ) -> Column:
     """Return the same for numbers and for their text: older and newer accounts agree."""
     kinds = look_up({name: name.lower() for name in set(own_names)}, own_names)
-    texts = {ms: str(ms // 1000 if ms % 1000 == 0 else ms / 1000) for ms in set(times)}
+    texts = {
+        ms: str(ms if ms is None else ms // 1000 if ms % 1000 == 0 else ms / 1000)
+        for ms in set(times)
+    }
     seconds = look_up(texts, times)
     clicks = [f":{url}" if url else "" for url in urls]
     uids: Sequence[str | None] = [
@@ -122,4 +128,4 @@ def _uids(
     ]
     if "" in ids:  # says nothing: two events of one second are not the same
         uids = [uid if id else None for uid, id in zip(uids, ids, strict=True)]
-    return short_uids(uids)
+    return short_uids(without_time(uids, times))

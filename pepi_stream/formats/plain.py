@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pepi_stream.events import Column, Constant
+from pepi_stream.events import Column
 from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none
-from pepi_stream.formats.times import time_ms
+from pepi_stream.formats.times import event_ms
 
 _SAME_NAME = (
     *("campaign", "ip", "user_agent", "client", "os", "device", "url"),
@@ -57,11 +57,15 @@ class PlainFormat(JsonFormat[PlainRecord]):
         """Turn records into columns; fields that nobody sent, or wants, stay away."""
         names = [r.event_name if r.event_name is not None else r.event for r in records]
         if None in names:
-            raise FormatError("field event_name (or event) is missing")
+            raise FormatError("field event_name (or event) is missing, or no text")
         columns: dict[str, Column] = {
             "event_name": names,
             "id": [r.id if r.id is None else str(r.id) for r in records],
-            "occurred_at": _occurred_at(records),
+            "occurred_at": event_ms(
+                [r.ts if r.ts is not None else r.timestamp for r in records],
+                lambda: [r.timestamp for r in records],
+                lambda: [r.occurred_at for r in records],
+            ),
         }
         if self.wants("recipient"):
             columns["recipient"] = [
@@ -70,19 +74,3 @@ class PlainFormat(JsonFormat[PlainRecord]):
         for field in filter(self.wants, _SAME_NAME):
             not_all_none(columns, field, [getattr(r, field) for r in records])
         return columns
-
-
-def _occurred_at(records: Sequence[PlainRecord]) -> Column:
-    stamps = [r.ts if r.ts is not None else r.timestamp for r in records]
-    field = "ts" if any(r.ts is not None for r in records) else "timestamp"
-    if None in stamps:
-        own = [r.occurred_at for r in records]
-        if own.count(None) < len(own):
-            field = field if stamps.count(None) < len(stamps) else "occurred_at"
-            stamps = [o if s is None else s for s, o in zip(stamps, own, strict=True)]
-    if stamps.count(None) == len(stamps):
-        return Constant(None, len(stamps))
-    if None not in stamps:
-        return time_ms(stamps, field)
-    known = iter(time_ms([s for s in stamps if s is not None], field))
-    return [None if s is None else next(known) for s in stamps]

@@ -10,7 +10,12 @@ BounceType of Postmark's own Node client. A payload is one object.
 - ``client``, ``os`` and ``device`` are the families of ``Client`` and ``OS`` (their names have
   versions, "Chrome 35.0.1916.153"), and ``Platform``, in the words that all formats share.
   ``WebMail`` is no device.
-- ``bounce_class`` is by ``Type``; types that say nothing of the mailbox are ``other``.
+- ``bounce_class`` is by ``Type``; types that say nothing of the mailbox are ``other``. HardBounce,
+  SoftBounce and Transient are coarse: they count where ``Details`` say nothing.
+- Automatic replies are ``other``, and so is a change of subscription by a bounce or complaint,
+  which has been reported as such. What went to a deactivated address, or could not be made into a
+  mail, was never sent: ``dropped``.
+- An event needs ``RecordType``. Without its own time, or a ``MessageID``, it has no uid.
 - Postmark cannot tell machines from people: ``is_machine`` is left out.
 - Inbound mail (no ``RecordType``, or ``Inbound``) is no event of a message sent: dead letter, or
   ``other``.
@@ -23,9 +28,10 @@ from collections.abc import Sequence
 import msgspec
 
 from pepi_stream.events import Column, Constant
-from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids
+from pepi_stream.formats.base import JsonFormat, not_all_none, short_uids, without_time
 from pepi_stream.formats.readers import NOBODY, reader
-from pepi_stream.formats.times import time_ms
+from pepi_stream.formats.times import event_ms
+from pepi_stream.formats.verdicts import add_verdicts
 
 _NAMES = {
     "Delivery": "delivered",
@@ -34,33 +40,36 @@ _NAMES = {
     "Click": "clicked",
     "SpamComplaint": "complained",
 }
-# Types of a bounce that are no bounce.
+# Types of a bounce that are no bounce, or were never sent.
 _BOUNCE_NAMES = {
     "Transient": "deferred",
+    "AutoResponder": "other",
+    "ChallengeVerification": "other",
+    "AddressChange": "other",
+    "ManuallyDeactivated": "dropped",
+    "TemplateRenderingFailed": "dropped",
+    "SMTPApiError": "dropped",
     "SpamNotification": "complained",
     "SpamComplaint": "complained",
     "Unsubscribe": "unsubscribed",
     "Subscribe": "subscribed",
 }
 _BOUNCE_CLASS = {
-    "HardBounce": "hard",
     "BadEmailAddress": "hard",
-    "SoftBounce": "soft",
-    "Transient": "soft",
     "DnsError": "dns",
     "Blocked": "block",
     "DMARCPolicy": "policy",
     "VirusNotification": "policy",
     "ManuallyDeactivated": "policy",
-    "AddressChange": "other",
-    "AutoResponder": "other",
-    "ChallengeVerification": "other",
     "InboundError": "other",
     "OpenRelayTest": "other",
     "SMTPApiError": "other",
     "TemplateRenderingFailed": "other",
     "Unconfirmed": "other",
 }
+_COARSE = {"HardBounce": "hard", "SoftBounce": "soft", "Transient": "soft"}
+# Reasons of a change that has been reported as what it is.
+_REPORTED = {"HardBounce", "SpamComplaint"}
 
 
 class _Named(msgspec.Struct, gc=False, rename="pascal"):
@@ -142,39 +151,51 @@ class PostmarkFormat(JsonFormat[PostmarkRecord]):
                 _BOUNCE_NAMES.get(r.type or "", name) if name == "bounced" else name
                 for r, name in zip(records, names, strict=True)
             ]
-        times = [r.delivered_at or r.bounced_at or r.received_at or r.changed_at for r in records]
-        if None in times:
-            raise FormatError("field DeliveredAt, BouncedAt, ReceivedAt or ChangedAt is missing")
+        stamps = [r.delivered_at or r.bounced_at or r.received_at or r.changed_at for r in records]
+        times = event_ms(
+            stamps,
+            lambda: [r.bounced_at for r in records],
+            lambda: [r.received_at for r in records],
+            lambda: [r.changed_at for r in records],
+        )
         recipients = [r.recipient or r.email or None for r in records]
         columns: dict[str, Column] = {
             "event_name": names,
             "id": [None if r.id is None else str(r.id) for r in records],
             "recipient": recipients,
-            "occurred_at": time_ms(times, "DeliveredAt, BouncedAt, ReceivedAt or ChangedAt"),
+            "occurred_at": times,
             "campaign": [r.tag or _campaign(r.metadata) for r in records],
             "reason": [
-                r.record_type
+                (r.type if r.record_type == "Bounce" else None) or r.record_type
                 if name == "other"
                 else r.details or r.description or r.suppression or r.type or None
                 for r, name in zip(records, names, strict=True)
             ],
             "esp": Constant("postmark", len(records)),
             "event_uid": short_uids(
-                [
-                    f"{r.id}:{r.record_type}:{at}:{recipient}:{r.link}"
-                    if r.link
-                    else f"{r.id}:{r.record_type}:{at}:{recipient}"
-                    if r.id or recipient
-                    else None
-                    for r, at, recipient in zip(records, times, recipients, strict=True)
-                ]
+                without_time(
+                    [
+                        None
+                        if not r.id
+                        else f"{r.id}:{r.record_type}:{at}:{recipient}:{r.link}"
+                        if r.link
+                        else f"{r.id}:{r.record_type}:{at}:{recipient}"
+                        for r, at, recipient in zip(records, stamps, recipients, strict=True)
+                    ],
+                    times,
+                )
             ),
         }
-        not_all_none(
-            columns,
-            "bounce_class",
-            [r.type and _BOUNCE_CLASS.get(r.type) for r in records],
-        )
+        types = [r.type or "" for r in records]
+        if any(types):
+            verdicts = [_COARSE.get(type_) for type_ in types]
+            add_verdicts(
+                columns,
+                [_BOUNCE_CLASS.get(type_) for type_ in types],
+                verdicts,
+                [r.details for r in records],
+                verdicts,
+            )
         not_all_none(columns, "url", [r.link or None for r in records])
         not_all_none(columns, "user_agent", [r.user_agent or None for r in records])
         not_all_none(columns, "ip", [(g and g.ip) or None for g in [r.geo for r in records]])
@@ -192,9 +213,11 @@ class PostmarkFormat(JsonFormat[PostmarkRecord]):
 
 
 def _name(record: PostmarkRecord) -> str:
-    if record.record_type == "SubscriptionChange" and record.suppress is not None:
-        return "unsubscribed" if record.suppress else "subscribed"
-    return "other"
+    if record.record_type != "SubscriptionChange" or record.suppress is None:
+        return "other"
+    if record.suppression in _REPORTED:
+        return "other"
+    return "unsubscribed" if record.suppress else "subscribed"
 
 
 def _campaign(metadata: _Metadata | None) -> str | None:

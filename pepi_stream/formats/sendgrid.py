@@ -10,8 +10,8 @@ they take the name of one.
   is missing (accounts of long ago): message id, event, time, recipient and link.
 - ``campaign`` is the first ``category``, else the name of a Marketing Campaign.
 - Events of the account (``account_status_change``) have no ``email``: they are ``other``.
-- ``bounce_class``: type ``bounce`` is hard; ``blocked`` is what the classification says, else
-  block.
+- ``bounce_class`` is the classification. The types ``bounce`` and ``blocked`` are coarse.
+- An event needs ``event``, and ``email`` unless it is ``other``.
 """
 
 from __future__ import annotations
@@ -21,8 +21,16 @@ from collections.abc import Sequence
 import msgspec
 
 from pepi_stream.events import Column, Constant
-from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids, truth
-from pepi_stream.formats.times import time_ms
+from pepi_stream.formats.base import (
+    FormatError,
+    JsonFormat,
+    not_all_none,
+    short_uids,
+    truth,
+    without_time,
+)
+from pepi_stream.formats.times import event_ms
+from pepi_stream.formats.verdicts import add_verdicts
 
 _NAMES = {
     "processed": "queued",
@@ -47,6 +55,7 @@ _CLASSIFICATIONS = {
     "reputation": "block",
     "frequency or volume too high": "policy",
 }
+_TYPES = {"bounce": "hard", "blocked": "block"}
 
 
 class SendgridRecord(
@@ -66,7 +75,7 @@ class SendgridRecord(
     """One event of the array that SendGrid posts."""
 
     event: str
-    timestamp: int | float | str
+    timestamp: int | float | str | None = None
     email: str | None = None
     id: str | None = None
     smtp_id: str | None = None
@@ -108,7 +117,7 @@ class SendgridFormat(JsonFormat[SendgridRecord]):
                 own if names[own] == "other" else None if reason is None else str(reason)
                 for own, reason in zip(own_names, reasons, strict=True)
             ]
-        times = time_ms([r.timestamp for r in records], "timestamp")
+        times = event_ms([r.timestamp for r in records])
         columns: dict[str, Column] = {
             "event_name": [names[own] for own in own_names],
             "id": [r.id or r.smtp_id or None for r in records],
@@ -128,31 +137,28 @@ class SendgridFormat(JsonFormat[SendgridRecord]):
             "esp": Constant("sendgrid", len(records)),
             "event_uid": _uids(records, times),
         }
-        not_all_none(
+        classified = [r.classification for r in records]
+        add_verdicts(
             columns,
-            "bounce_class",
-            [_bounce_class(r) if r.type or r.classification else None for r in records],
+            [said and _CLASSIFICATIONS.get(said.lower()) for said in classified],
+            [r.type and _TYPES.get(r.type) for r in records],
+            reasons,
         )
         not_all_none(columns, "is_machine", [truth(r.machine_open) for r in records])
         return columns
 
 
-def _bounce_class(record: SendgridRecord) -> str | None:
-    if record.type == "bounce":
-        return "hard"
-    said = _CLASSIFICATIONS.get((record.classification or "").lower())
-    return "block" if said is None and record.type == "blocked" else said
-
-
-def _uids(records: Sequence[SendgridRecord], times: Sequence[int]) -> Column:
-    return short_uids(
-        [
-            r.uid
-            or (
-                f"{r.id or r.smtp_id}:{r.event}:{ms}:{r.email}:{r.url or ''}"
-                if r.id or r.smtp_id or r.email
+def _uids(records: Sequence[SendgridRecord], times: Sequence[int | None]) -> Column:
+    uids = [r.uid for r in records]
+    if None in uids or "" in uids:
+        made = without_time(
+            [
+                f"{id}:{r.event}:{ms}:{r.email}:{r.url or ''}"
+                if (id := r.id or r.smtp_id)
                 else None
-            )
-            for r, ms in zip(records, times, strict=True)
-        ]
-    )
+                for r, ms in zip(records, times, strict=True)
+            ],
+            times,
+        )
+        uids = [uid or other for uid, other in zip(uids, made, strict=True)]
+    return short_uids(uids)

@@ -13,11 +13,17 @@ notification with that recipient alone in the list, so that replaying it makes t
 other; it is otherwise unchanged.
 
 - ``event_uid`` is the MessageId of SNS (the id of EventBridge) and the recipient, so that SNS's
-  repeats of a notification agree. Bare: mail.messageId, type, time, recipient.
+  repeats of a notification agree. Bare: mail.messageId, type, time, recipient, and link. The time
+  of the mail tells no two openings apart: without its own, such an event has no uid.
+- ``occurred_at`` is the event's own time, else the mail's, else the envelope's.
+- An event needs ``eventType`` (or ``notificationType``), and ``mail`` or a recipient.
+- What SES suppressed was never sent: ``dropped``. A bounce that names nobody (automatic replies)
+  and a report that mail is no spam are ``other``.
 - ``campaign`` is the message tag ``campaign``. The configuration set is none: it says how mail is
   sent, and untagged mail would pile up under its name.
-- ``bounce_class`` is by ``bounceType`` and ``bounceSubType``, or ``delayType``; Undetermined is no
-  verdict. SES cannot tell machines from people: ``is_machine`` is left out.
+- ``bounce_class`` is by ``bounceSubType`` or ``delayType``; Reject is a virus: ``block``.
+  ``bounceType`` is coarse, and Undetermined no verdict. SES cannot tell machines from people:
+  ``is_machine`` is left out.
 - SNS also sends requests to confirm a subscription, and notes that it has ended. They are no
   events but dead letters that say what to do.
 """
@@ -80,7 +86,7 @@ class SesFormat(JsonFormat[SesRecord]):
 
     def _rows(self, records: Sequence[SesRecord]) -> tuple[dict[str, Column], list[int] | None]:
         """Return columns, and how many rows each record has; None when it is one each."""
-        events, keys = unwrap(records)
+        events, keys, sent_at = unwrap(records)
         people = list(map(people_of, events))
         sizes = None
         if any(len(p) != 1 for p in people):
@@ -88,7 +94,8 @@ class SesFormat(JsonFormat[SesRecord]):
             rows = [i for i, size in enumerate(sizes) for _ in range(size)]
             events = [events[i] for i in rows]
             keys = [keys[i] for i in rows]
-        return columns_of(events, keys, [person for p in people for person in p]), sizes
+            sent_at = [sent_at[i] for i in rows]
+        return columns_of(events, keys, [person for p in people for person in p], sent_at), sizes
 
     def _split(self, payload: bytes) -> Iterable[tuple[int | None, bytes | msgspec.Raw]]:
         """Return one record for each recipient; of a notification of one, itself."""

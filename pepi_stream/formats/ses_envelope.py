@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pepi_stream.formats.base import REFUSALS, FormatError, reason_of
+from pepi_stream.formats.lenient import lenient_decoder
 from pepi_stream.formats.ses_notification import SesEvent
 
 
@@ -22,7 +23,9 @@ class SesRecord(
         "sns_id": "MessageId",
         "message": "Message",
         "topic": "TopicArn",
+        "sns_time": "Timestamp",
         "bridge_id": "id",
+        "bridge_time": "time",
     },
 ):
     """A payload: a notification in an envelope, or the notification itself."""
@@ -31,61 +34,74 @@ class SesRecord(
     sns_id: str | None = None
     message: str | None = None
     topic: str | None = None
+    sns_time: str | None = None
     bridge_id: str | None = None
+    bridge_time: str | None = None
     detail: SesEvent | None = None
 
 
 _decode = msgspec.json.Decoder(SesEvent).decode
+_NOTES = {
+    "SubscriptionConfirmation": "no event: SNS asks to confirm the subscription to {topic}; "
+    "open the SubscribeURL of this record to get its events",
+    "UnsubscribeConfirmation": "no event: SNS says that the subscription to {topic} has ended; "
+    "the SubscribeURL of this record restores it",
+}
 
 
-def unwrap(records: Sequence[SesRecord]) -> tuple[list[SesEvent], list[str | None]]:
-    """Return the notifications, and what their envelopes are known by.
+def unwrap(
+    records: Sequence[SesRecord],
+) -> tuple[list[SesEvent], list[str | None], list[str | None]]:
+    """Return the notifications, what their envelopes are known by, and when those were sent.
 
     Raises:
         FormatError: an envelope holds none, but a request of SNS or a text.
     """
-    if not {r.sns_type for r in records} <= {None, "Notification"}:
-        raise FormatError(_not_a_notification(records))
     messages = [r.message for r in records]
     if None not in messages:
-        return list(map(_open, messages)), [r.sns_id or None for r in records]
-    events: list[SesEvent] = []
+        events = list(map(_open, records))
+        return events, [r.sns_id or None for r in records], [r.sns_time for r in records]
+    events = []
     keys: list[str | None] = []
+    sent_at: list[str | None] = []
     for r in records:
         if r.message is not None:
-            events.append(_open(r.message))
+            events.append(_open(r))
             keys.append(r.sns_id or None)
+            sent_at.append(r.sns_time)
         elif r.detail is not None:
             events.append(r.detail)
             keys.append(r.bridge_id or None)
+            sent_at.append(r.bridge_time)
         else:
             events.append(r)
             keys.append(None)
-    return events, keys
+            sent_at.append(None)
+    return events, keys, sent_at
 
 
-def _open(message: str | None) -> SesEvent:
+def _open(record: SesRecord) -> SesEvent:
+    message = record.message or ""
     try:
-        return _decode(message or "")
+        event: SesEvent = _decode(message)
+    except REFUSALS as exc:
+        return _open_leniently(record, message, exc)
+    return event
+
+
+def _open_leniently(record: SesRecord, message: str, refused: Exception) -> SesEvent:
+    if note := _NOTES.get(record.sns_type or ""):
+        raise FormatError(note.format(topic=(record.topic or "an unnamed topic")[:200]))
+    try:
+        raw = message.encode("utf-8", "surrogatepass")
+        event: SesEvent = lenient_decoder(SesEvent)(raw, refused)
     except REFUSALS as exc:
         if isinstance(exc, RecursionError):
             raise
-        if not (message or "").lstrip().startswith("{"):
+        if not message.lstrip().startswith("{"):
+            if record.sns_type not in (None, "Notification"):
+                why = f"no event: an envelope of SNS of the type {record.sns_type:.100}"
+                raise FormatError(why) from None
             raise FormatError(f"no SES event in the message of SNS: {message:.200}") from None
         raise FormatError(f"in field Message: {reason_of(exc)}") from None
-
-
-def _not_a_notification(records: Sequence[SesRecord]) -> str:
-    record = next(r for r in records if r.sns_type not in (None, "Notification"))
-    topic = (record.topic or "an unnamed topic")[:200]
-    if record.sns_type == "SubscriptionConfirmation":
-        return (
-            f"no event: SNS asks to confirm the subscription to {topic}; "
-            "open the SubscribeURL of this record to get its events"
-        )
-    if record.sns_type == "UnsubscribeConfirmation":
-        return (
-            f"no event: SNS says that the subscription to {topic} has ended; "
-            "the SubscribeURL of this record restores it"
-        )
-    return f"no event: an envelope of SNS of the type {record.sns_type:.100}"
+    return event

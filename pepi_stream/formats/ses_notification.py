@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import msgspec
 
 from pepi_stream.events import Column, Constant
-from pepi_stream.formats.base import FormatError, not_all_none, short_uids
-from pepi_stream.formats.times import time_ms
+from pepi_stream.formats.base import FormatError, short_uids
+from pepi_stream.formats.times import event_ms, with_ms
+from pepi_stream.formats.verdicts import add_verdicts
 
 _NAMES = {
     "Send": "sent",
@@ -26,7 +27,12 @@ _NAMES = {
     "DeliveryDelay": "deferred",
     "Subscription": "other",  # unless it is of all topics
 }
+# Subtypes of bounces and complaints that were never sent: SES suppressed them.
+_SUPPRESSED = {"Suppressed", "OnAccountSuppressionList", "UnsubscribedRecipient"}
+# Events that come several times for a message and recipient: only their own time tells them apart.
+_REPEATED = {"Open", "Click", "DeliveryDelay", "Subscription"}
 _SUB_TYPES = {
+    "NoEmail": "hard",
     "MailboxFull": "quota",
     "MessageTooLarge": "policy",
     "ContentRejected": "policy",
@@ -34,8 +40,9 @@ _SUB_TYPES = {
     "SpamDetected": "block",
     "IPFailure": "block",
     "BYOIPHostNameLookupUnavailable": "dns",
-    "Undetermined": None,
 }
+_REPORTS = {"Bounce", "Complaint", "DeliveryDelay"}
+_COARSE = {"Permanent": "hard", "Transient": "soft"}
 
 
 class _Recipient(msgspec.Struct, gc=False, rename="camel"):
@@ -50,7 +57,7 @@ class _Topic(msgspec.Struct, gc=False, rename="camel"):
 
 class _Topics(msgspec.Struct, gc=False, rename="camel"):
     unsubscribe_all: bool | None = None
-    topic_subscription_status: list[_Topic] = []
+    topic_subscription_status: list[_Topic] | None = None
 
 
 class _Detail(msgspec.Struct, gc=False, rename="camel"):
@@ -110,8 +117,13 @@ _NOBODY = (None,)
 
 
 def people_of(event: SesEvent) -> Sequence[_Recipient | str | None]:
-    """Return whom a notification is about; the same choice as in ``ses_recipients``."""
+    """Return whom a notification is about; the same choice as in ``ses_recipients``.
+
+    A bounce that names nobody, as automatic replies do, is not everybody's.
+    """
     mail = event.mail
+    if (event.event_type or event.notification_type) == "Bounce":
+        return (event.bounce and event.bounce.bounced_recipients) or _NOBODY
     return (
         (event.bounce and event.bounce.bounced_recipients)
         or (event.complaint and event.complaint.complained_recipients)
@@ -126,6 +138,7 @@ def columns_of(
     events: Sequence[SesEvent],
     keys: Sequence[str | None],
     people: Sequence[_Recipient | str | None],
+    sent_at: Sequence[str | int | float | None],
 ) -> dict[str, Column]:
     """Return the columns of notifications.
 
@@ -133,9 +146,10 @@ def columns_of(
         events: one for each row.
         keys: what the envelope of each is known by; None for a bare one.
         people: whom each row is about.
+        sent_at: when the envelope of each was sent, for want of better.
 
     Raises:
-        FormatError: an event has no type, or no time that can be read.
+        FormatError: an event has no type, or names neither a message nor a recipient.
     """
     own_names = [e.event_type or e.notification_type for e in events]
     if None in own_names:
@@ -147,11 +161,18 @@ def columns_of(
         for e in events
     ]  # fmt: skip
     mails = [e.mail or _NO_MAIL for e in events]
-    stamps = [d.timestamp or m.timestamp for d, m in zip(details, mails, strict=True)]
-    if None in stamps:
-        raise FormatError("field mail.timestamp is missing")
-    times = time_ms(stamps, "timestamp")
     recipients = [p.email_address if type(p) is _Recipient else p for p in people]
+    if None in recipients and any(
+        mail is _NO_MAIL and to is None for mail, to in zip(mails, recipients, strict=True)
+    ):
+        raise FormatError("field mail is missing")
+    own_times = event_ms(
+        [
+            d.timestamp or (None if own in _REPEATED else m.timestamp)
+            for d, m, own in zip(details, mails, own_names, strict=True)
+        ]
+    )
+    times = with_ms(own_times, lambda: [m.timestamp for m in mails], lambda: sent_at)
     names = [canonical[name] for name in own_names]
     reasons = [d.smtp_response or d.reason or d.error_message or None for d in details]
     columns: dict[str, Column] = {
@@ -169,38 +190,64 @@ def columns_of(
             [
                 f"{key}:{recipient}"
                 if key
-                else f"{m.message_id}:{own}:{ms}:{recipient}"
-                if m.message_id or recipient
                 else None
-                for key, m, own, ms, recipient in zip(
-                    keys, mails, own_names, times, recipients, strict=True
+                if ms is None or not m.message_id
+                else f"{m.message_id}:{own}:{ms}:{recipient}:{d.link}"
+                if d.link
+                else f"{m.message_id}:{own}:{ms}:{recipient}"
+                for key, m, d, own, ms, recipient in zip(
+                    keys, mails, details, own_names, own_times, recipients, strict=True
                 )
             ]
         ),
     }
-    if "other" in canonical.values():
+    if not {"Bounce", "Complaint"}.isdisjoint(canonical):
+        columns["event_name"] = names = [
+            _failed(d, p) if own == "Bounce" else _complained(d) if own == "Complaint" else name
+            for own, name, d, p in zip(own_names, names, details, people, strict=True)
+        ]
+    if "Subscription" in canonical:
         columns["event_name"] = names = [
             "unsubscribed" if name == "other" and _left_all(own, d) else name
             for own, name, d in zip(own_names, names, details, strict=True)
         ]
-        columns["reason"] = [
+    if "other" in names:
+        columns["reason"] = reasons = [
             own if name == "other" else reason
             for own, name, reason in zip(own_names, names, reasons, strict=True)
         ]
-    if not {"bounced", "deferred", "complained"}.isdisjoint(canonical.values()):
+    if not canonical.keys().isdisjoint(_REPORTS):
         columns["reason"] = [
-            _failure(d, p) if name in ("bounced", "deferred", "complained") else reason
-            for d, p, name, reason in zip(details, people, names, columns["reason"], strict=True)
+            _failure(d, p) if own in _REPORTS and name != "other" else reason
+            for d, p, own, name, reason in zip(
+                details, people, own_names, names, reasons, strict=True
+            )
         ]
-        not_all_none(
+    if not {"bounced", "deferred", "dropped"}.isdisjoint(canonical.values()):
+        add_verdicts(
             columns,
-            "bounce_class",
             [
-                _bounce_class(d) if name in ("bounced", "deferred") else None
-                for d, name in zip(details, names, strict=True)
+                "block"
+                if own == "Reject"
+                else _SUB_TYPES.get(d.bounce_sub_type or d.delay_type or "")
+                for own, d in zip(own_names, details, strict=True)
             ],
+            [_COARSE.get(d.bounce_type or (d.delay_type and "Transient") or "") for d in details],
+            [type(p) is _Recipient and (p.diagnostic_code or p.status) for p in people],
         )
     return columns
+
+
+def _failed(detail: _Detail, person: _Recipient | str | None) -> str:
+    if detail.bounce_sub_type in _SUPPRESSED:
+        return "dropped"
+    return "other" if person is None else "bounced"
+
+
+def _complained(detail: _Detail) -> str:
+    if detail.complaint_sub_type in _SUPPRESSED:
+        return "dropped"
+    return "other" if detail.complaint_feedback_type == "not-spam" else "complained"
 
 
 def _campaign(tags: _Tags) -> str | None:
@@ -218,18 +265,9 @@ def _failure(detail: _Detail, person: _Recipient | str | None) -> str | None:
     return " ".join(word for word in (*said, *complaint) if word) or None
 
 
-def _bounce_class(detail: _Detail) -> str | None:
-    own = detail.bounce_sub_type or detail.delay_type
-    if own in _SUB_TYPES:
-        return _SUB_TYPES[own]
-    if detail.bounce_type == "Permanent":
-        return "hard"
-    return "soft" if detail.bounce_type == "Transient" or detail.delay_type else None
-
-
 def _left_all(own: str | None, detail: _Detail) -> bool:
     topics = detail.new_topic_preferences
     if own != "Subscription" or topics is None:
         return False
-    statuses = {topic.subscription_status for topic in topics.topic_subscription_status}
+    statuses = {topic.subscription_status for topic in topics.topic_subscription_status or ()}
     return topics.unsubscribe_all is True or statuses == {"OptOut"}

@@ -6,9 +6,12 @@ Codes", and batches that users published. A payload is an array of ``{"msys": {c
 or one of them. The class is not looked at, so that one that SparkPost adds is read too.
 
 - ``event_uid`` is ``event_id``; where it is missing: message id, type, time, recipient and link, if
-  there is any such id or recipient.
+  there is such an id and a time.
+- An event needs ``type``. ``initial_open`` is the top pixel of an ``open``, and ``other``.
 - ``campaign`` is ``campaign_id``. ``client`` and ``os`` are SparkPost's reading of the user agent.
-- ``bounce_class`` is the category of the code; 1 (undetermined) is no verdict.
+- ``bounce_class`` is the category of the code; 20, 40 and 70 are coarse, 1 (undetermined) is no
+  verdict. Some codes tell of no bounce: 60 and 100 of automatic replies, 80 and 90 of requests to
+  subscribe and unsubscribe, 26 of what was never sent.
 - ``is_machine`` is ``is_prefetched``, of the event or of ``user_agent_parsed``.
 - ``{"msys": {}}`` is SparkPost's test of a new webhook: no event, so a dead letter that says so.
 """
@@ -22,7 +25,8 @@ import msgspec
 from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids, truth
 from pepi_stream.formats.readers import NOBODY, reader
-from pepi_stream.formats.times import time_ms
+from pepi_stream.formats.times import event_ms
+from pepi_stream.formats.verdicts import add_verdicts
 
 _NAMES = {
     "injection": "queued",
@@ -35,23 +39,31 @@ _NAMES = {
     "generation_rejection": "dropped",
     "spam_complaint": "complained",
     "open": "opened",
-    "initial_open": "opened",
     "amp_open": "opened",
-    "amp_initial_open": "opened",
+    # The pixel at the top of the same opening: both together would count one open twice.
+    "initial_open": "other",
+    "amp_initial_open": "other",
     "click": "clicked",
     "amp_click": "clicked",
     "list_unsubscribe": "unsubscribed",
     "link_unsubscribe": "unsubscribed",
 }
+# Classes of a bounce that is none: automatic replies, requests, what was never sent.
+_BOUNCE_NAMES = {
+    **dict.fromkeys(("60", "100"), "other"),
+    "80": "subscribed",
+    "90": "unsubscribed",
+    "26": "dropped",
+}
 _BOUNCE_CLASS = {
-    **dict.fromkeys(("10", "30", "90"), "hard"),
-    **dict.fromkeys(("20", "23", "24", "40", "60", "70", "100"), "soft"),
+    **dict.fromkeys(("10", "30"), "hard"),
     "21": "dns",
     "22": "quota",
-    **dict.fromkeys(("25", "26", "53"), "policy"),
-    **dict.fromkeys(("50", "51", "52", "54"), "block"),
-    "80": "other",
+    "24": "soft",
+    **dict.fromkeys(("23", "25", "26", "53", "54"), "policy"),
+    **dict.fromkeys(("50", "51", "52"), "block"),
 }
+_COARSE = dict.fromkeys(("20", "40", "70"), "soft")
 
 
 class _UserAgent(msgspec.Struct, gc=False):
@@ -76,7 +88,7 @@ class SparkpostEvent(
     """One event, as it lies in ``msys`` under its class."""
 
     type: str
-    timestamp: int | float | str
+    timestamp: int | float | str | None = None
     uid: str | int | None = None
     id: str | int | None = None
     transmission_id: str | int | None = None
@@ -113,17 +125,24 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
             raise FormatError(_why(records))
         own_names = [e.type for e in events]
         names = {name: _NAMES.get(name, "other") for name in set(own_names)}
-        reasons = [e.raw_reason or e.reason or None for e in events]
-        if "other" in names.values():
-            reasons = [
-                own if names[own] == "other" else reason
-                for own, reason in zip(own_names, reasons, strict=True)
+        event_names = [names[own] for own in own_names]
+        classes = [str(e.bounce_class or "") for e in events]
+        if "bounced" in names.values():
+            event_names = [
+                _BOUNCE_NAMES.get(class_, name) if name == "bounced" else name
+                for class_, name in zip(classes, event_names, strict=True)
             ]
-        times = time_ms([e.timestamp for e in events], "timestamp")
+        reasons = [e.raw_reason or e.reason or None for e in events]
+        if "other" in event_names:
+            reasons = [
+                own if name == "other" else reason
+                for own, name, reason in zip(own_names, event_names, reasons, strict=True)
+            ]
+        times = event_ms([e.timestamp for e in events])
         ids = [e.id or e.transmission_id or None for e in events]
         recipients = [e.recipient or e.raw_rcpt_to or None for e in events]
         columns: dict[str, Column] = {
-            "event_name": [names[own] for own in own_names],
+            "event_name": event_names,
             "id": [None if id is None else str(id) for id in ids],
             "recipient": recipients,
             "occurred_at": times,
@@ -138,17 +157,19 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
                     str(e.uid)
                     if e.uid
                     else f"{id}:{e.type}:{ms}:{recipient}:{e.url or ''}"
-                    if id or recipient
+                    if id and ms is not None
                     else None
                     for e, id, ms, recipient in zip(events, ids, times, recipients, strict=True)
                 ]
             ),
         }
-        not_all_none(
-            columns,
-            "bounce_class",
-            [c and _BOUNCE_CLASS.get(str(c)) for c in [e.bounce_class for e in events]],
-        )
+        if any(classes):
+            add_verdicts(
+                columns,
+                [_BOUNCE_CLASS.get(class_) for class_ in classes],
+                [_COARSE.get(class_) for class_ in classes],
+                reasons,
+            )
         machine = [truth(e.prefetched) for e in events]
         parsed = [e.parsed for e in events]
         if parsed.count(None) < len(parsed):

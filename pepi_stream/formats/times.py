@@ -1,19 +1,20 @@
-"""Providers' times, as columns of ms since 1970 UTC: epoch seconds, and ISO 8601.
+"""Providers' times, as columns of ms since 1970 UTC: epoch seconds or ms, and ISO 8601.
 
 ISO 8601 times (as RFC 3339 has them) may have a fraction of any length, and ``Z``, an
 offset or nothing, which is UTC. What is finer than a millisecond is cut off, never rounded
 up into the next second. Events of a claim share their seconds, so the text before the
-fraction is looked up; the rest is two more look-ups.
+fraction is looked up; the rest is two more look-ups. A number that would be past the year 9999 in
+seconds is in milliseconds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from pepi_stream.events import MAX_EPOCH_MS
+from pepi_stream.events import MAX_EPOCH_MS, Column, Constant
 from pepi_stream.formats.base import FormatError
 from pepi_stream.memo import Memo, look_up
 
@@ -26,8 +27,57 @@ _ISO = re.compile(_SECOND.pattern + r"(?:[.,]([0-9]+))?(?P<zone>[Zz]?|[+-][0-9]{
 _ZONE = re.compile(r"([+-])([0-9]{2})(?::?([0-9]{2}))?")
 
 
+def event_ms(own: Sequence[Any], *others: Callable[[], Sequence[Any]]) -> Column:
+    """Return when events happened, in ms since 1970; None where nobody can tell.
+
+    A time never costs an event: where there is none, or a broken one, another column's counts.
+
+    Args:
+        own: times, as the provider writes them; a value may be anything.
+        others: each returns a column of times to fall back to.
+    """
+    return with_ms(_known_ms(own), *others)
+
+
+def with_ms(found: Column, *others: Callable[[], Sequence[Any]]) -> Column:
+    """Return a column of ms with other columns' times where it has none, as :func:`event_ms`."""
+    for other in others:
+        if None not in found:
+            break
+        column = other()
+        if isinstance(found, Constant):
+            found = _known_ms(column)
+            continue
+        missing = [index for index, ms in enumerate(found) if ms is None]
+        again = _known_ms([column[index] for index in missing])
+        found = list(found)
+        for index, ms in zip(missing, again, strict=True):
+            found[index] = ms
+    return found
+
+
+def _known_ms(values: Sequence[Any]) -> Column:
+    if None in values:
+        known = [value for value in values if value is not None]
+        if not known:
+            return Constant(None, len(values))
+        made = iter(_known_ms(known))
+        return [None if value is None else next(made) for value in values]
+    try:
+        return time_ms(values, "")
+    except FormatError:
+        return [_ms_or_none(value) for value in values]
+
+
+def _ms_or_none(value: Any) -> int | None:
+    try:
+        return time_ms([value], "")[0]
+    except FormatError:
+        return None
+
+
 def epoch_ms(values: Sequence[Any], field: str) -> Sequence[int]:
-    """Convert a column of epoch seconds to epoch ms.
+    """Convert a column of epoch seconds, or ms, to epoch ms.
 
     Args:
         values: ints, floats, or their decimal text.
@@ -50,6 +100,8 @@ def epoch_ms(values: Sequence[Any], field: str) -> Sequence[int]:
             ms = [_one_epoch_ms(v, field) for v in distinct]
     else:
         ms = [_one_epoch_ms(v, field) for v in distinct]
+    if ms and max(ms) > MAX_EPOCH_MS:
+        ms = [m // 1000 if m > MAX_EPOCH_MS else m for m in ms]
     if ms and (min(ms) < 0 or max(ms) > MAX_EPOCH_MS):
         _refuse(distinct, ms, field, "seconds since 1970, up to the year 9999, expected")
     return look_up(dict(zip(distinct, ms, strict=True)), values)

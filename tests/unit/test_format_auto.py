@@ -39,8 +39,11 @@ OF: dict[bytes, str] = {
         ("sparkpost", {"msys": {"track_event": {"type": "open", "timestamp": "1"}}}),
         ("plain", {"event": "open", "email": "a@b", "timestamp": 1}),
         ("plain", {"event_name": "sent", "id": 1}),
-        ("plain", {"event": "open", "message": "a text", "detail": 5, "url": '"sg_event_id":"x"'}),
-        ("plain", {"event": "open", "message": {"of": "mine"}}),
+        ("plain", {"event": "open", "url": '"sg_event_id":"x"'}),
+        ("plain", {"event_name": "open", "message": "a text", "detail": 5, "x": {"y": 1}}),
+        ("plain", {"event_name": "open", "message": {"of": "mine"}}),
+        ("mailgun", {"event": "opened", "recipient": "a@b", "message-id": "m", "timestamp": "1"}),
+        ("mailgun", {"event": "opened", "recipient": "a@b", "token": "t", "signature": "s"}),
         ("plain", {"event_name": "sent", "EVENT": "SENT"}),
         ("plain", {"event_name": "sent", "msys": None}),
     ]
@@ -106,8 +109,8 @@ def test_a_claim_of_one_format_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPa
     "bad",
     [
         {"RecordType": "Open", "ReceivedAt": 5, "Client": 5},
-        {"RecordType": "Open", "ReceivedAt": "noon"},
-        [{"RecordType": "Open", "ReceivedAt": 1}, {"RecordType": "Open", "ReceivedAt": "noon"}],
+        {"RecordType": 5, "ReceivedAt": "noon"},
+        [{"RecordType": "Open", "ReceivedAt": 1}, {"RecordType": 5, "ReceivedAt": 1}],
         {"RecordType": "Open", "ReceivedAt": 1, "TRANSID": 1},
     ],
 )
@@ -140,11 +143,11 @@ def test_one_bad_payload_does_not_have_the_others_told_by_their_keys(
     ("payload", "format", "reason"),
     [
         ({"sg_event_id": "e", "event": "open", "timestamp": 1}, "sendgrid", "field email is miss"),
-        ({"RecordType": "Open"}, "postmark", "field DeliveredAt, BouncedAt"),
+        ({"RecordType": 5}, "postmark", "field RecordType must be str, not int"),
         ([{"TRANSID": 1}], "pepipost", "field EMAIL is missing"),
         ({"msys": {}}, "sparkpost", "no event: an empty msys"),
         ({"event-data": {}}, "mailgun", "field event is missing"),
-        ({"event": 5}, "plain", "field event must be str | null, not int"),
+        ({"event": 5}, "plain", "field event_name (or event) is missing, or no text"),
         ({"a": 1, "b": 2}, None, "of no known format; its keys: a, b"),
         ({}, None, "of no known format; its keys: none"),
         ([], None, "no event in the payload"),

@@ -80,9 +80,7 @@ CASES = [
                 "recipient": "invalid@example.com",
                 "occurred_at": at("2018-08-12T21:47:02.390Z"),
                 "reason": "550 5.1.1 The email account that you tried to reach does not exist.",
-                "bounce_class": "hard",
                 "esp": "mailgun",
-                "event_uid": "None:failed:1534110422390:invalid@example.com:",
             }
         ],
     ),
@@ -222,11 +220,7 @@ def test_each_event_becomes_its_row() -> None:
     "refused",
     [
         Refused({"signature": SIGNATURE, "event-data": {}}, "field event is missing"),
-        Refused(signed(event("opened", "e", timestamp=...)), "field timestamp is missing"),
-        Refused(signed("opened"), "field event-data must be object | null, not str"),
-        Refused(event("opened", "e", timestamp="noon"), "field timestamp is noon"),
-        Refused(event("opened", "e", recipient=5), "field recipient must be str | null"),
-        Refused(event("opened", "e", timestamp=SECOND * 1000), "field timestamp is 15214722"),
+        Refused(signed("opened"), "field event is missing, in event-data and beside it"),
     ],
     ids=lambda refused: refused.reason.replace(" ", "-"),
 )

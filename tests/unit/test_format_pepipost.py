@@ -82,8 +82,8 @@ CASES = [
             event("bounced", 6, BOUNCE_TYPE="SOFTBOUNCE", RESPONSE="452 4.2.2 full"),
         ],
         [
-            row("bounced", "bounced", 5, reason="550 5.1.1 no such user", bounce_class="hard"),
-            row("bounced", "bounced", 6, reason="452 4.2.2 full", bounce_class="soft"),
+            row("bounced", "bounced", 5, reason="550 5.1.1 no such user"),
+            row("bounced", "bounced", 6, reason="452 4.2.2 full", bounce_hint="soft"),
         ],
     ),
     Case(

@@ -142,12 +142,9 @@ def test_a_bad_element_is_kept_alone_and_unchanged(bad: bytes) -> None:
         (b"{}", "field TRANSID is missing"),
         (pepipost(EMAIL=...), "field EMAIL is missing"),
         (pepipost(TRANSID=...), "field TRANSID is missing"),
-        (pepipost(TIMESTAMP=...), "field TIMESTAMP is missing"),
         (pepipost(EVENT=None), "field EVENT must be str, not null"),
         (pepipost(EMAIL=5), "field EMAIL must be str, not int"),
-        (pepipost(URL=["x"]), "field URL must be str | null, not array"),
         (pepipost(TRANSID={}), "field TRANSID must be int | str, not object"),
-        (pepipost(TIMESTAMP=True), "field TIMESTAMP must be int | float | str, not bool"),
     ],
 )
 def test_what_is_no_event_is_dead_with_a_reason(payload: bytes, why: str) -> None:
@@ -202,11 +199,8 @@ def test_an_integer_beyond_64_bits_is_an_id_like_any_other(number: int) -> None:
 
 
 def test_an_integer_of_5000_digits_is_dead() -> None:
-    for field in (b"TRANSID", b"TIMESTAMP"):
-        payload = pepipost().replace(b'"%s": 1' % field, b'"%s": 1%s' % (field, b"0" * 5000))
-        why = reason(payload)
-        assert "out of range" in why
-        assert field.decode() in why
+    payload = pepipost().replace(b'"TRANSID": 1', b'"TRANSID": 1' + b"0" * 5000)
+    assert reason(payload) == "field TRANSID must be int | str, not float"
 
 
 @pytest.mark.parametrize(
@@ -219,6 +213,11 @@ def test_an_integer_of_5000_digits_is_dead() -> None:
         (1.5543e9, 1_554_300_000_000),
         (253_402_300_799, 253_402_300_799_000),
         (253_402_300_799.999, 253_402_300_799_999),
+        (1_554_375_863_250, 1_554_375_863_250),  # milliseconds
+        ("1554375863250", 1_554_375_863_250),
+        (253_402_300_800, 253_402_300_800),
+        (253_402_300_799_999, 253_402_300_799_999),
+        ("2019-04-04T11:04:23.250Z", 1_554_375_863_250),
     ],
 )
 def test_timestamps_are_seconds_since_1970(sent: object, ms: int) -> None:
@@ -229,17 +228,20 @@ def test_timestamps_are_seconds_since_1970(sent: object, ms: int) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        *("-1", "-0.001", "-1e400", "3093527980800", "253402300800", "253402300799.9999"),
-        *("1554375863000", "1" + "0" * 30, "1e308", "1e400"),  # milliseconds, and worse
+        *("-1", "-0.001", "-1e400", "253402300800000"),
+        *("1" + "0" * 30, "1" + "0" * 5000, "1e308", "1e400", "true", "null", "[]", "{}"),
         *('"-5"', '"1e400"', '"nan"', '"inf"', '"Infinity"', '"yesterday"', '""', '"0x10"'),
-        *('"2019-04-04T11:04:23Z"', f'"{"9" * 5000}"'),
+        *('"2019-04-04T11:04:61Z"', f'"{"9" * 5000}"'),
     ],
 )
-def test_a_timestamp_that_is_no_time_until_9999_is_dead(sent: str) -> None:
-    why = reason(pepipost(TIMESTAMP="@").replace(b'"@"', sent.encode()))
-    assert "TIMESTAMP" in why
-    assert "seconds since 1970" in why or "out of range" in why
-    assert len(why) < 200
+def test_a_timestamp_that_is_no_time_until_9999_is_none(sent: str) -> None:
+    """The event takes the time of its arrival, and nothing tells it from its neighbours."""
+    payload = pepipost(TIMESTAMP="@", TRANSID=7).replace(b'"@"', sent.encode())
+    decoded = PepipostFormat().decode([SAMPLE, payload, SAMPLE])
+    assert decoded.dead == []
+    assert decoded.columns["occurred_at"][1] is None
+    assert decoded.columns["event_uid"][1] is None
+    assert row(decoded, 0) == row(decoded, 2) == row(PepipostFormat().decode([SAMPLE]))
 
 
 @pytest.mark.parametrize("sent", [b"NaN", b"Infinity", b"-Infinity", b"nan"])
@@ -271,7 +273,6 @@ def test_a_nesting_bomb_is_dead_and_harmless(format: str, bomb: bytes) -> None:
         "nested too deeply",
         "the record must be object, not array",
         "not JSON: it ends too early",
-        "field TAGS must be str | null, not array",
     )
 
 
@@ -334,10 +335,7 @@ def test_plain_takes_any_column_by_its_own_name(name: str) -> None:
     [
         (b'{"id": 1}', "field event_name (or event) is missing"),
         (b'{"event": null}', "field event_name (or event) is missing"),
-        (b'{"event": 1}', "field event must be str | null, not int"),
-        (b'{"event":"a","is_machine":"yes"}', "field is_machine must be bool | null, not str"),
-        (b'{"event":"a","ts":"noon"}', "field ts is noon: seconds since 1970 expected"),
-        (b'{"event":"a","timestamp":"noon"}', "field timestamp is noon: seconds since 1970"),
+        (b'{"event": 1}', "field event_name (or event) is missing, or no text"),
     ],
 )
 def test_what_plain_refuses(payload: bytes, why: str) -> None:
