@@ -16,7 +16,12 @@ A message says what happened, to what, and what to do. It never holds a password
 
 from __future__ import annotations
 
-from typing import ClassVar
+import os
+import socket
+import ssl
+from typing import ClassVar, Final
+
+from pepi_stream.printable import printable
 
 
 class PepiError(Exception):
@@ -73,6 +78,45 @@ def is_closed_transport(exc: BaseException) -> bool:
     return isinstance(exc, RuntimeError) and "handler is closed" in str(exc)
 
 
+# Exceptions of Python's own whose text names code, never data.
+_NAMES_CODE: Final = (AttributeError, ImportError, ModuleNotFoundError, NameError, RecursionError)
+# Exceptions of clients that say little more than their name, in words.
+_WORDS: Final = {
+    "ConnectionError": "the connection failed",
+    "ConnectionResetError": "the connection was reset",
+    "InvalidResponse": "the answer is not in Redis' protocol",
+    "TimeoutError": "no answer in time",
+}
+
+
 def message_of(exc: BaseException) -> str:
-    """Return the exception's message, or its type's name when it has none."""
-    return str(exc) or type(exc).__name__
+    """Say what an exception is, in words that may be logged and shown: the one place for it.
+
+    The text of an exception that is not ours is never shown: libraries quote what they were given,
+    a password, a payload or a whole URL. Of those, the reason that the operating system or OpenSSL
+    gives is said, from the exception or one that it came from, and else what kind it is.
+    (What a *server* answered is sorted by :mod:`pepi_stream.claims.replies` and
+    :mod:`pepi_stream.sink.messages`.)
+    """
+    if isinstance(exc, PepiError):
+        return str(exc)
+    if type(exc) in _NAMES_CODE and str(exc):
+        return printable(f"{type(exc).__name__}: {exc}")
+    if is_closed_transport(exc):
+        return _WORDS["ConnectionResetError"]
+    seen: BaseException | None = exc
+    while seen is not None:
+        if reason := _reason_of_system(seen):
+            return reason
+        seen = seen.__cause__ or seen.__context__
+    name = type(exc).__name__
+    return _WORDS.get(name, name)
+
+
+def _reason_of_system(exc: BaseException) -> str:
+    if isinstance(exc, ssl.SSLError):  # its errno is OpenSSL's
+        reason = getattr(exc, "reason", None)  # only those that OpenSSL raised have it
+        return f"TLS: {reason.lower().replace('_', ' ')}" if reason else ""
+    if isinstance(exc, socket.gaierror):
+        return exc.strerror or ""
+    return os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno else ""

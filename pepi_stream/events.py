@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from pepi_stream.claims.claim import Claim
+from pepi_stream.printable import printable
 
 #: Canonical event names. A provider's name that maps to none of them becomes ``other``
 #: and is kept in ``reason``; the format ``plain`` keeps the producer's own names.
@@ -117,6 +118,10 @@ class Constant(Sequence[Any]):
         return (self.value, self._size) == (other.value, other._size)
 
 
+#: Characters of a dead letter's reason, at most.
+MAX_REASON: Final = 500
+
+
 class DeadLetter(msgspec.Struct, gc=False, frozen=True):
     """A record that became no row, whole, with the reason.
 
@@ -124,7 +129,8 @@ class DeadLetter(msgspec.Struct, gc=False, frozen=True):
         position: index of its payload in the claim.
         element: index in that payload's array; None when it is the whole payload.
         payload: the record's bytes, unchanged.
-        reason: why, for a person to read.
+        reason: why, for a person to read. Made printable and cut to :data:`MAX_REASON` here, as it
+            may quote the record.
         format: what ``auto`` took it for; None when the batch's format says it.
     """
 
@@ -133,6 +139,9 @@ class DeadLetter(msgspec.Struct, gc=False, frozen=True):
     payload: bytes
     reason: str
     format: str | None = None
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "reason", printable(self.reason)[:MAX_REASON])
 
 
 #: Where an event came from: (index of the payload, index in the payload's array or None).

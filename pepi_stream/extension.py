@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from typing import Any
 
-from pepi_stream.errors import ConfigError
+from pepi_stream.errors import ConfigError, message_of
+from pepi_stream.printable import printable
 
 
 def load_attr(name: str, setting: str) -> Any:
@@ -23,7 +25,7 @@ def load_attr(name: str, setting: str) -> Any:
         module = importlib.import_module(module_name)
     except Exception as exc:
         raise ConfigError(
-            f"{setting}: cannot import {module_name!r} ({type(exc).__name__}: {exc}); "
+            f"{setting}: cannot import {module_name!r} ({_shown(exc)}); "
             "is its package installed, or its folder on PYTHONPATH?"
         ) from exc
     try:
@@ -47,6 +49,16 @@ def make(cls: Any, name: str, setting: str) -> Any:
         return cls()
     except Exception as exc:
         raise ConfigError(
-            f"{setting}: {name} could not be made ({type(exc).__name__}: {exc}); it is called "
+            f"{setting}: {name} could not be made ({_shown(exc)}); it is called "
             "without arguments, once, when the worker starts"
         ) from exc
+
+
+def _shown(exc: Exception) -> str:
+    """Name an exception and the line that raised it, which says what its text may not."""
+    if isinstance(exc, SyntaxError):
+        place = f"{exc.filename}:{exc.lineno}"
+    else:
+        *_, (frame, number) = traceback.walk_tb(exc.__traceback__)
+        place = f"{frame.f_code.co_filename}:{number}"
+    return printable(f"{message_of(exc)}, raised at {place}")

@@ -65,7 +65,7 @@ def certificate_failure(exc: BaseException, *, url: str, ca: str, certificate: s
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
             # Only those that OpenSSL raised have these attributes.
-            reason = getattr(seen, "verify_message", "").rstrip(".") or str(seen)
+            reason = getattr(seen, "verify_message", "").rstrip(".") or "it cannot be verified"
             remedy = _remedy(getattr(seen, "verify_code", None), url, ca)
             return f"the server's certificate is refused: {reason}; {remedy}"
         alert = str(getattr(seen, "reason", "")) if isinstance(seen, ssl.SSLError) else ""

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import logging
 import os
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterable
-from typing import Any
 
 import faust
 import mode.loop
@@ -25,15 +23,14 @@ from faust.app.base import BootStrategy
 
 from pepi_stream.announcements import Announcement
 from pepi_stream.claims import Claim
-from pepi_stream.errors import ConfigError, PepiError
+from pepi_stream.errors import PepiError
 from pepi_stream.events import Batch
 from pepi_stream.live import Live
 from pepi_stream.pipeline import Pipeline
+from pepi_stream.runtime.worker import PepiWorker
 from pepi_stream.services import Delivery, LiveService, live_table
 from pepi_stream.settings import Settings
-from pepi_stream.web import register_pages, require_closed
-
-_CANCEL_SECONDS = 1.0  # as long as mode gives them
+from pepi_stream.web import register_pages
 
 
 class BrokerlessBoot(BootStrategy):
@@ -46,6 +43,7 @@ class PepiApp(faust.App):
     """The Faust app, with its settings and the services that hold its state."""
 
     BootStrategy = BrokerlessBoot
+    logger = logging.getLogger("faust.app")  # for what Faust says of it
     settings: Settings
     delivery: Delivery
     live: Live
@@ -68,46 +66,6 @@ class PepiApp(faust.App):
         """End the worker as SIGTERM would, with the failure's exit code."""
         self.exit_code = failure.exit_code
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-class PepiWorker(faust.Worker):
-    """A worker whose exit status tells why it ended."""
-
-    def execute_from_commandline(self) -> Any:
-        """Run until stopped; raise SystemExit with the app's exit code."""
-        app: Any = self.app
-        _require_web(app.conf, app.settings)
-        try:
-            super().execute_from_commandline()
-        except SystemExit as exc:
-            raise SystemExit(getattr(self.app, "exit_code", 0) or exc.code) from None
-
-    async def _sentinel_task(self) -> None:
-        """Await what was cancelled, before the loop is closed. mode always sleeps a second here."""
-        cancelled = asyncio.all_tasks() - {asyncio.current_task()}
-        if cancelled:
-            await asyncio.wait(cancelled, timeout=_CANCEL_SECONDS)
-        await asyncio.sleep(0)  # transports that were closed tell their protocols in the next turn
-
-
-def _require_web(conf: Any, settings: Settings) -> None:
-    """End with one line when the web server cannot listen, or would show the page to anybody."""
-    if conf.web_enabled:
-        try:
-            require_closed(conf.web_bind, settings.web)
-        except ConfigError as exc:
-            print(f"Error: {exc}", file=sys.stderr)
-            raise SystemExit(exc.exit_code) from None
-        try:
-            socket.create_server((conf.web_bind, conf.web_port)).close()
-        except OSError as exc:
-            print(
-                f"Error: the web server cannot listen on {conf.web_bind}:{conf.web_port} "
-                f"({os.strerror(exc.errno or 0)}); set PORT or PEPI_WEB__BIND, "
-                "or run with --without-web",
-                file=sys.stderr,
-            )
-            raise SystemExit(ConfigError.exit_code) from None
 
 
 def build_app(settings: Settings) -> PepiApp:

@@ -7,6 +7,7 @@ from typing import Final
 
 from redis import exceptions as redis_errors
 
+from pepi_stream.claims.replies import shown_reply
 from pepi_stream.errors import (
     FatalError,
     PepiError,
@@ -116,7 +117,7 @@ def redis_failure(exc: Exception, doing: str) -> PepiError:
         return _answer(said, doing)
     if isinstance(exc, redis_errors.ConnectionError) and "max number of clients" in str(exc):
         return TransientError(
-            f"{doing}: Redis says: {message_of(exc)}; raise its maxclients, or end other clients"
+            f"{doing}: Redis says: {shown_reply(exc)}; raise its maxclients, or end other clients"
         )
     if isinstance(exc, (redis_errors.RedisError, OSError, EOFError)) or is_closed_transport(exc):
         return TransientError(f"{doing}: {message_of(exc)} (is Redis up, and REDIS_URL right?)")
@@ -148,8 +149,8 @@ def _code(exc: BaseException) -> str:
 
 def _answer(exc: BaseException, doing: str) -> PepiError:
     """Sort what Redis has answered."""
-    text = message_of(exc)
-    said, code = f"{doing}: Redis says: {text}", _code(exc)
+    text = str(exc)  # to be searched, not shown
+    said, code = f"{doing}: Redis says: {shown_reply(exc)}", _code(exc)
     if code in ("ASK", "MOVED"):
         return _elsewhere(code, text, doing)
     if code in _PASSING:
@@ -167,7 +168,7 @@ def _answer(exc: BaseException, doing: str) -> PepiError:
 
 def _elsewhere(code: str, text: str, doing: str) -> PepiError:
     """Explain MOVED and ASK, whose text is a slot and where it is."""
-    where = re.search(r"\d+ (\S*:\d+)", text)
+    where = re.search(r"\b\d+ ([\w.:\[\]-]*:\d+)", text)
     node = where[1] if where else "another node"
     if code == "ASK":
         return TransientError(

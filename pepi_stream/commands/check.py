@@ -12,6 +12,7 @@ from redis.exceptions import NoPermissionError
 
 from pepi_stream.claims import ClaimStore, connect_redis
 from pepi_stream.claims.failures import redis_failure
+from pepi_stream.claims.replies import shown_reply
 from pepi_stream.commands.base import PepiCommand
 from pepi_stream.errors import ConfigError, PepiError
 from pepi_stream.ingest import SECRETS, unsigned_formats
@@ -96,7 +97,8 @@ async def _redis(redis: Redis, store: ClaimStore) -> AsyncIterator[Finding]:
     except NoPermissionError as exc:  # a worker needs neither INFO nor TYPE
         yield Finding(
             "warn",
-            f"Redis answers, but its version, persistence and eviction stay unknown ({exc})",
+            "Redis answers, but its version, persistence and eviction stay unknown "
+            f"({shown_reply(exc)})",
             "ACL SETUSER ... +info +type",
         )
     queued, claimed = await store.depth()

@@ -19,6 +19,7 @@ from pepi_stream.claims.failures import redis_failure
 from pepi_stream.commands.base import PepiCommand
 from pepi_stream.errors import ConfigError
 from pepi_stream.preview import Glimpse, Preview
+from pepi_stream.printable import printable
 
 _SHOWN_BYTES = 2000  # of a dead letter's payload
 _STDIN = "-"
@@ -137,23 +138,17 @@ def _text(glimpse: Glimpse) -> str:
         raw = glimpse.payload[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
         more = len(glimpse.payload) - _SHOWN_BYTES
         cut = f" ... and {more} bytes more" if more > 0 else ""
-        return f"{place}: a dead letter ({glimpse.format}): {glimpse.reason}\n  {_safe(raw)}{cut}\n"
+        head = f"{place}: a dead letter ({glimpse.format}): {glimpse.reason}"
+        return f"{head}\n  {printable(raw)}{cut}\n"
     lines = [f"{place}: a row ({glimpse.format})"]
     width = max(map(len, glimpse.row))
     lines += [
-        f"  {name:{width}}  {_safe(str(value))}"
+        f"  {name:{width}}  {printable(str(value))}"
         for name, value in glimpse.row.items()
         if value is not None
     ]
     for name, (start, values) in glimpse.windows.items():
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(start))
-        lines.append(f"  counted in {name}: {at}, {', '.join(map(_safe, values))}")
-    lines.append(f"  {_safe(glimpse.sql)};")
+        lines.append(f"  counted in {name}: {at}, {', '.join(map(printable, values))}")
+    lines.append(f"  {printable(glimpse.sql)};")
     return "\n".join(lines) + "\n"
-
-
-def _safe(text: str) -> str:
-    """Return text that does nothing to a terminal."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )

@@ -12,7 +12,7 @@ from typing import Any
 
 import maxminddb
 
-from pepi_stream.errors import ConfigError
+from pepi_stream.errors import ConfigError, message_of
 from pepi_stream.events import Batch, Column, Constant
 from pepi_stream.memo import Memo
 from pepi_stream.settings import EnrichSettings
@@ -73,9 +73,9 @@ def _open(setting: str, path: str) -> maxminddb.Reader:
         reader = maxminddb.open_database(path)
         reader.get("192.0.2.1")  # a file that was cut off shows when it is read
     except OSError as exc:
-        what = f"cannot be read ({exc.strerror or exc})"
+        what = f"cannot be read ({message_of(exc)})"
     except (maxminddb.InvalidDatabaseError, ValueError, KeyError, IndexError, TypeError) as exc:
-        what = f"is no MaxMind DB, or not a whole one ({exc})"
+        what = f"is no MaxMind DB, or not a whole one ({message_of(exc)})"
     else:
         return reader
     raise ConfigError(

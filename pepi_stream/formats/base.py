@@ -16,15 +16,21 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
-from pepi_stream.events import EVENT_FIELDS, MAX_EPOCH_MS, Column, DeadLetter, Event, Origin
+from pepi_stream.events import (
+    EVENT_FIELDS,
+    MAX_EPOCH_MS,
+    MAX_REASON,
+    Column,
+    DeadLetter,
+    Event,
+    Origin,
+)
 from pepi_stream.formats.addresses import addresses
 from pepi_stream.formats.arrays import begins_array, elements
 from pepi_stream.formats.lenient import lenient_decoder
 
 T = TypeVar("T")
 
-#: Characters of a reason; the rest is cut off.
-MAX_REASON: Final = 500
 _MAX_UID = 255  # characters
 _TOGETHER = 32  # records; one that is refused costs a try of each of so many alone
 _TRUTH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}

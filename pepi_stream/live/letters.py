@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import aiomysql
 
-from pepi_stream.formats.base import MAX_REASON
+from pepi_stream.events import MAX_REASON
 from pepi_stream.live import queries
 from pepi_stream.sink.connection import fetch
 

@@ -119,8 +119,8 @@ def procfile_processes(
     if entry not in commands:
         raise LocalError(f"the Procfile has no entry {entry!r}")
     return [
-        # `exec`, so that no shell stands between SIGTERM and the worker.
-        ProcfileProcess(process.name, ["/bin/sh", "-c", f"exec {process.cmd}"], process.env)
+        # Each line begins with `exec`, so that no shell stands between SIGTERM and the worker.
+        ProcfileProcess(process.name, ["/bin/sh", "-c", process.cmd], process.env)
         for process in expand_processes(
             {entry: commands[entry]}, concurrency={entry: count}, env=dict(env), port=port
         )

@@ -12,7 +12,7 @@ from typing import Any
 from mode import Service
 
 from pepi_stream.claims import Claim, ClaimStore, connect_redis
-from pepi_stream.errors import PepiError, TransientError
+from pepi_stream.errors import PepiError, TransientError, message_of
 from pepi_stream.events import Batch
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline, join
@@ -44,6 +44,8 @@ class Delivery(Service):
         subscribed: waits until the agents listen to their channels.
         on_failure: called once with the error that ends this worker.
     """
+
+    mundane_level = "debug"  # that it starts and stops
 
     def __init__(
         self,
@@ -207,7 +209,7 @@ class Delivery(Service):
             if self._failure is None:  # the others fail of the same: one line is enough
                 logger.critical("%s", exc)
         else:
-            failure = PepiError(f"a bug in pepi_stream or an extension: {exc!r}")
+            failure = PepiError(f"a bug in pepi_stream or an extension: {message_of(exc)}")
             logger.critical("%s", failure, exc_info=exc)
         if self._failure is None:
             self._failure = failure

@@ -11,6 +11,7 @@ import faust
 from mode import Service
 
 from pepi_stream.announcements import Announcement
+from pepi_stream.errors import message_of
 from pepi_stream.live import Live
 from pepi_stream.services.tasks import end
 
@@ -52,6 +53,8 @@ class LiveService(Service):
         subscribed: waits until the agent listens to it.
     """
 
+    mundane_level = "debug"  # that it starts and stops
+
     def __init__(
         self,
         live: Live,
@@ -83,7 +86,7 @@ class LiveService(Service):
             async with asyncio.timeout(1):
                 await self.live.close()
         except Exception as exc:
-            logger.info("closing the live page's connections: %r", exc)
+            logger.info("closing the live page's connections: %s", message_of(exc))
 
     async def _keep(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Run a task for ever, also after a bug."""

@@ -11,6 +11,7 @@ import difflib
 import functools
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -34,6 +35,8 @@ _WRONG_KIND = {
     "dict_type": "should be a table",
     "tuple_type": "should be a list",
 }
+# What tomllib quotes of the file, but for a single character.
+_QUOTED = re.compile(r"'[^']{3,}'|\"[^\"]{3,}\"")
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -102,8 +105,11 @@ class _Layers:
         except OSError as error:
             problem = f"{path}: cannot be read ({error.strerror}); check PEPI_CONFIG"
             raise ConfigError(problem) from None
-        except ValueError as error:  # not TOML (with line and column), or not UTF-8
-            raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path}: is not valid TOML: it is not UTF-8") from None
+        except ValueError as error:
+            problem = _QUOTED.sub("...", str(error))  # a password in the wrong place, perhaps
+            raise ConfigError(f"{path}: is not valid TOML: {problem}") from None
         sections = Settings.model_fields
         for name in [name for name in table if name not in sections]:
             hint = _nearest(name, sections, "[{}]")

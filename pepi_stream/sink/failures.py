@@ -19,6 +19,8 @@ from pepi_stream.errors import (
     is_closed_transport,
     message_of,
 )
+from pepi_stream.printable import printable
+from pepi_stream.sink.messages import shown_message
 from pepi_stream.tls import certificate_failure
 
 DUPLICATE_COLUMN: Final = 1060
@@ -188,18 +190,25 @@ def mysql_failure(exc: BaseException, doing: str, *, ddl: bool = False) -> PepiE
     if not isinstance(exc, err.MySQLError):
         raise exc
     number, message = _number_and_message(exc)
-    text = f"MySQL error {number}: {message}" if number else f"MySQL: {message}"
+    if ddl and number:
+        shown = printable(message)  # it quotes the statement, which is ours
+    else:
+        shown = shown_message(number, message) if number else message_of(exc)
+    if isinstance(exc.__cause__, OSError):  # why a connection failed
+        shown = f"{shown} ({message_of(exc.__cause__)})" if number else message_of(exc.__cause__)
+    text = f"MySQL error {number}: {shown}" if number else f"MySQL: {shown}"
+    whole = f"MySQL error {number}: {message}"  # beside the payload, it may quote it
     if number in _TRANSIENT or isinstance(exc, err.InterfaceError):
         kind = TransientError if number in _IN_THE_WAY else StaleConnectionError
         return kind(f"{doing}: {text}")
     if ddl and number and number not in _REMEDY:
         return FatalError(f"{doing}: {text}")
     if number in _POISON:
-        return PoisonError(f"{doing}: {text}", reason=text)
+        return PoisonError(f"{doing}: {text}", reason=whole)
     if number in _REMEDY:
         return FatalError(f"{doing}: {text}; {_REMEDY[number]}")
     if isinstance(exc, (err.DataError, err.IntegrityError)):
-        return PoisonError(f"{doing}: {text}", reason=text)
+        return PoisonError(f"{doing}: {text}", reason=whole)
     if isinstance(exc, (err.ProgrammingError, err.NotSupportedError)):
         return FatalError(f"{doing}: {text}")
     return StaleConnectionError(f"{doing}: {text}")

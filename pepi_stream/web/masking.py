@@ -14,7 +14,7 @@ import functools
 import re
 from typing import Any, Final
 
-from pepi_stream.formats.base import MAX_REASON
+from pepi_stream.events import MAX_REASON
 from pepi_stream.windows import MAX_DIMENSION
 
 FILLER: Final = "•••"

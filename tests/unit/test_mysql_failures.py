@@ -55,7 +55,7 @@ KINDS = {
 def test_each_number_has_its_kind(number: int, kind: type[PepiError]) -> None:
     failure = mysql_failure(raised(number), "inserting rows")
     assert type(failure) is kind
-    assert str(failure).startswith(f"inserting rows: MySQL error {number}: what the server said")
+    assert str(failure).startswith(f"inserting rows: MySQL error {number}: ")
 
 
 def test_no_number_is_of_two_kinds_and_every_one_is_tested() -> None:
@@ -86,6 +86,51 @@ def test_the_reason_of_poison_is_mysqls_own_message() -> None:
     failure = mysql_failure(raised(1406, "Data too long for column 'a'"), "inserting rows")
     assert isinstance(failure, PoisonError)
     assert failure.reason == "MySQL error 1406: Data too long for column 'a'"
+
+
+@pytest.mark.parametrize(
+    ("number", "message", "shown"),
+    [
+        (
+            1062,
+            "Duplicate entry 'P' for key 'x' at' for key 'uid'",
+            "Duplicate entry ... for key 'uid'",
+        ),
+        (
+            1366,
+            r"Incorrect string value: '\xF0P' for column `d`.`t`.`c` at row 7",
+            "Incorrect string value: ... for column `d`.`t`.`c` at row 7",
+        ),
+        (1292, "Truncated incorrect DOUBLE value: 'P'", "Truncated incorrect DOUBLE value: ..."),
+        (1064, "You have an error in your SQL syntax near 'P' at line 1", "SQL syntax near ..."),
+        (1054, "Unknown column 'c' in 'field list'", "Unknown column 'c' in 'field list'"),
+        (1049, "Unknown database 'P'", "Unknown database ..."),
+        (1045, "Access denied for user 'P'@'10.0.0.1'", "Access denied for user ...@'10.0.0.1'"),
+        (1644, "P", "its text is left out"),
+        (1526, "Table has no partition for value P", "its text is left out"),
+        (1690, "BIGINT value is out of range in '(P + 1)'", "BIGINT value is out of range in ..."),
+        (2013, "Lost connection to MySQL server during query (P)", "Lost connection"),
+        (9001, "P", "its text is left out"),
+        (1406, "Data too long for column 'c\x1b[2J' at row 1", "column 'c\\x1b[2J' at row 1"),
+    ],
+)
+def test_what_may_be_data_is_not_logged_but_kept_beside_the_payload(
+    number: int, message: str, shown: str
+) -> None:
+    failure = mysql_failure(raised(number, message), "inserting rows")
+    assert shown in str(failure)
+    assert "P" not in str(failure).replace("MySQL", "")
+    assert "\x1b" not in str(failure)
+    if isinstance(failure, PoisonError):
+        assert failure.reason == f"MySQL error {number}: {message}"
+
+
+def test_why_a_connection_failed_is_said() -> None:
+    exc = err.OperationalError(2003, "Can't connect to MySQL server on 'h'")
+    exc.__cause__ = ConnectionRefusedError(111, "Connect call failed ('::1', 1)")
+    assert str(mysql_failure(exc, "connecting")) == (
+        "connecting: MySQL error 2003: Can't connect to MySQL server (Connection refused)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from redis import exceptions as redis_errors
 from redis._parsers.base import BaseParser
 
 from pepi_stream.claims.failures import is_another_server, redis_failure
+from pepi_stream.claims.replies import shown_reply
 from pepi_stream.errors import FatalError, PepiError, TransientError
 
 
@@ -175,9 +176,33 @@ def test_too_many_clients_are_not_taken_for_a_redis_that_is_down() -> None:
 
 
 def test_the_message_says_what_was_being_done_and_what_redis_said() -> None:
-    failure = redis_failure(redis_errors.ConnectionError("gone away"), "renewing leases")
+    gone = redis_errors.ConnectionError("Error 111 connecting to h:1")
+    gone.__cause__ = ConnectionRefusedError(111, "Connect call failed ('::1', 1)")
+    failure = redis_failure(gone, "renewing leases")
 
-    assert str(failure) == "renewing leases: gone away (is Redis up, and REDIS_URL right?)"
+    assert str(failure) == "renewing leases: Connection refused (is Redis up, and REDIS_URL right?)"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            "ERR unknown command 'BLMOVE', with args beginning with: 'PLANTED' ",
+            "unknown command 'BLMOVE'",
+        ),
+        ("ERR unknown command 'PLANTED'", "an error; its text is left out"),
+        ("WRONGPASS PLANTED", "WRONGPASS; its text is left out"),
+        ("NOPERM User PLANTED has no permissions to run the 'info' command", "the 'info' command"),
+        ("ERR syntax error near PLANTED", "an error; its text is left out"),
+        ("MOVED 1 PLANTED:6379", "MOVED; its text is left out"),
+        ("-\x1b[2JPLANTED", "an error; its text is left out"),
+    ],
+)
+def test_a_reply_that_echoes_what_was_sent_is_cut(line: str, shown: str) -> None:
+    text = shown_reply(redis_errors.ResponseError(line))
+
+    assert shown in text
+    assert "PLANTED" not in text
 
 
 def test_a_refused_certificate_is_fatal_also_behind_another_error() -> None:

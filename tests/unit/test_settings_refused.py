@@ -197,6 +197,12 @@ def test_invalid_toml_names_file_and_line(write: Write, tmp_path: Path) -> None:
     (line,) = problems({"PEPI_CONFIG": path})
     assert line.startswith(f"{path}: is not valid TOML")
     assert "line 3" in line
+    path = write("[source]\nPLANTED = {PLANTED = 1, PLANTED = 2}\n[PLANTED]\n[PLANTED]\n")
+    (line,) = problems({"PEPI_CONFIG": path})
+    assert "Duplicate inline table key ..." in line
+    path = write("[PLANTED]\n[PLANTED]\n")
+    (line,) = problems({"PEPI_CONFIG": path})
+    assert "PLANTED" not in line
     (tmp_path / "config.toml").write_bytes(b"[source]\nqueue = '\xff'")
     (line,) = problems({"PEPI_CONFIG": path})
     assert line.startswith(f"{path}: is not valid TOML")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepi_stream.formats.base import MAX_REASON
+from pepi_stream.events import MAX_REASON
 from pepi_stream.web.masking import Masker, mask_payload, mask_text
 from pepi_stream.windows import MAX_DIMENSION
 

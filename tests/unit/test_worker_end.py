@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import mode
 
-from pepi_stream.topology import PepiWorker
+from pepi_stream.runtime.worker import PepiWorker
 
 
 def close(loop: asyncio.AbstractEventLoop) -> None:
