@@ -15,6 +15,7 @@ import redis
 from redis.asyncio import Redis
 
 from pepi_stream.local.servers import MariaDBServer, RedisServer
+from pepi_stream.local.sql import SqlServer
 from tests.mysql_admin import administer
 from tests.waiting import wait_until
 
@@ -67,6 +68,12 @@ async def _has_role(direct: Redis, role: str) -> bool:
     return bool(info["role"] == role) and info.get("master_link_status", "up") == "up"
 
 
+async def _keeps_all(direct: Redis) -> bool:
+    """Tell whether the append-only file has what came with the first sync."""
+    info: Any = await direct.info("persistence")
+    return not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]
+
+
 async def follow(replica: RedisServer, primary: RedisServer) -> RedisPair:
     """Make a server that is empty the replica of another; wait until it is in step."""
     async with client(primary) as direct:
@@ -74,6 +81,7 @@ async def follow(replica: RedisServer, primary: RedisServer) -> RedisPair:
     async with client(replica) as direct:
         await _run(direct, "REPLICAOF", "127.0.0.1", primary.port)
         await wait_until(lambda: _has_role(direct, "slave"), seconds=_SYNC_SECONDS)
+        await wait_until(lambda: _keeps_all(direct), seconds=_SYNC_SECONDS)
     return RedisPair(primary, replica)
 
 
@@ -87,31 +95,33 @@ async def redis_pair(directory: Path) -> AsyncIterator[RedisPair]:
         yield await follow(other, one)
 
 
-def copy_of(old: MariaDBServer, directory: Path, *options: str) -> MariaDBServer:
-    """Make a server that has all that another has committed, and make that one read-only.
+def copy(old: SqlServer, new: SqlServer) -> None:
+    """Give a server all that another has committed, and make that one read-only.
 
     As an operator does with a snapshot of the disk: the old server is stopped for as long as its
     files are copied, and the new one recovers from its log. The old one lives on, with all its
     connections.
 
-    Returns:
-        The new server, not started.
+    Args:
+        old: runs.
+        new: of the same kind; has never been started.
     """
     administer(old, "SET GLOBAL read_only = 1")  # which waits for commits that are under way
+    new.directory.mkdir(mode=0o700, parents=True)
     os.kill(old.pid, signal.SIGSTOP)
     try:
-        directory.mkdir(mode=0o700, parents=True)
-        shutil.copytree(old.directory / "data", directory / "data")
-        shutil.copy(old.directory / "password", directory / "password")
+        shutil.copytree(old.directory / "data", new.directory / "data")
+        shutil.copy(old.directory / "password", new.directory / "password")
     finally:
         os.kill(old.pid, signal.SIGCONT)
-    return MariaDBServer(directory, options=options)
 
 
 @contextmanager
 def promoted_copy(old: MariaDBServer, directory: Path) -> Iterator[MariaDBServer]:
-    """Run the server of :func:`copy_of`."""
-    with copy_of(old, directory) as new:
+    """Run a copy of a server; the old one is read-only from now on."""
+    new = MariaDBServer(directory)
+    copy(old, new)
+    with new:
         yield new
 
 

@@ -1,15 +1,13 @@
-"""Statements on a private MariaDB as its administrator, who is let in over the socket alone."""
+"""Statements on a private MariaDB or MySQL as its administrator, let in over the socket alone."""
 
 from __future__ import annotations
 
-import os
-import pwd
 from contextlib import closing
 from typing import Any
 
 import pymysql
 
-from pepi_stream.local.servers import MariaDBServer
+from pepi_stream.local.sql import SqlServer
 
 
 class _SocketMethod:
@@ -23,12 +21,12 @@ class _SocketMethod:
         return self._connection._read_packet()
 
 
-def administer(server: MariaDBServer, *statements: str) -> list[tuple[Any, ...]]:
+def administer(server: SqlServer, *statements: str) -> list[tuple[Any, ...]]:
     """Run statements in the database `pepi`; return the rows of the last one."""
     with closing(
         pymysql.connect(
             unix_socket=str(server.socket_path),
-            user=pwd.getpwuid(os.geteuid()).pw_name,
+            user=server.administrator,
             database="pepi",
             charset="utf8mb4",
             autocommit=True,

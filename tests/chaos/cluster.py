@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -23,7 +24,7 @@ from redis.asyncio import Redis
 
 from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.lock import DirectoryLock
-from pepi_stream.local.process import free_port
+from pepi_stream.local.process import ServerProcess, free_port
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.local.sql import SqlServer
 from pepi_stream.settings import Settings, load_settings
@@ -31,6 +32,7 @@ from pepi_stream.sink.connection import fetch
 from tests.chaos.producer import Producer, pause
 from tests.claiming import client_of
 from tests.cutting_proxy import CuttingProxy
+from tests.failing_over import copy, follow
 from tests.sinking import administrator
 from tests.waiting import wait_until
 
@@ -48,6 +50,7 @@ SETTINGS = {
 }
 _PAGES = 2  # workers that serve the live page
 _READY_SECONDS = 60.0
+_FOLLOW_SECONDS = 30.0
 _STOP_SECONDS = 30.0  # drain_seconds, and a busy machine's own
 
 
@@ -198,8 +201,11 @@ class Cluster:
         self.directory = directory.absolute()
         self.random = Random(seed)
         self._repeats = Random(seed) if dedupe else None
+        self._make_servers = make_servers
+        self._promoted = 0
         self.redis_server, self._sql = make_servers(self.directory)
-        self.mariadb = self._sql[-1]
+        # The harness's own way to Redis, which leads to another server as the workers' does.
+        self._redis_front = CuttingProxy(self.redis_server.socket_path)
         self.redis_lock, self.mysql_lock = asyncio.Lock(), asyncio.Lock()
         self.stopping = asyncio.Event()
         self.max_rss_mb = 0.0
@@ -218,7 +224,16 @@ class Cluster:
         ]
         self.redis: Redis
         self.producer: Producer
-        self.settings: Settings
+
+    @property
+    def mariadb(self) -> SqlServer:
+        """The SQL server that faults are done to."""
+        return self._sql[-1]
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the workers, with the URLs of the servers themselves."""
+        return load_settings(self._env())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -228,8 +243,8 @@ class Cluster:
             await self.in_thread(self.redis_server.start)
             for server in self._sql:
                 await self.in_thread(server.start)
-            self.settings = load_settings(self._env())
-            self.redis = client_of(self.redis_server.url, PEPI_REDIS__TIMEOUT_SECONDS="10")
+            await self._redis_front.start()
+            self.redis = client_of(self._redis_front.url, PEPI_REDIS__TIMEOUT_SECONDS="10")
             self.producer = Producer(self.redis, repeats=self._repeats)
             self.versions = await self._versions()
             await self._start_workers()
@@ -246,6 +261,8 @@ class Cluster:
                 if worker.redis.port:  # started
                     await worker.redis.stop()
                     await worker.mysql.stop()
+            if self._redis_front.port:
+                await self._redis_front.stop()
             for server in reversed(self._sql):
                 await self.in_thread(server.stop)
             await self.in_thread(self.redis_server.stop)
@@ -266,6 +283,50 @@ class Cluster:
         async with administrator(self.mariadb.socket_path, self.mariadb.administrator) as conn:
             await conn.select_db("pepi")
             yield conn
+
+    async def promote_redis(self, silence: float) -> None:
+        """Let a replica take the place of Redis, which lives on for a while and cuts nobody.
+
+        Args:
+            silence: seconds for which new connections still lead to the old one.
+        """
+        old, new = self.redis_server, self._servers_like_these().redis
+        await self.in_thread(new.start)
+        await (await follow(new, old)).fail_over()
+        self.redis_server = new
+        await self.pause(silence)
+        for proxy in (self._redis_front, *(worker.redis for worker in self.workers)):
+            proxy.switch(new.socket_path)
+        await self._followed(new.socket_path, lambda worker: worker.redis)
+        await self._retire(old)
+
+    async def promote_mariadb(self, silence: float) -> None:
+        """Let a copy take the place of the only SQL server; as :meth:`promote_redis`."""
+        [old], [new] = self._sql, self._servers_like_these().sql
+        await self.in_thread(partial(copy, old, new))
+        await self.in_thread(new.start)
+        self._sql = [new]
+        await self.pause(silence)
+        for worker in self.workers:
+            worker.mysql.switch(new.socket_path)
+        await self._followed(new.socket_path, lambda worker: worker.mysql)
+        await self._retire(old)
+
+    def _servers_like_these(self) -> Servers:
+        """Return servers of the same kinds, not started, in a directory of their own."""
+        self._promoted += 1
+        return self._make_servers(self.directory / f"promoted.{self._promoted}")
+
+    async def _followed(self, path: Path, way: Callable[[Worker], CuttingProxy]) -> None:
+        """Wait until every worker that no fault is at has a connection to the new server."""
+        await wait_until(
+            lambda: all(way(w).links_to(path) for w in self.workers if not w.busy.locked()),
+            seconds=_FOLLOW_SECONDS,
+        )
+
+    async def _retire(self, server: ServerProcess) -> None:
+        await self.in_thread(server.stop)
+        await asyncio.to_thread(shutil.rmtree, server.directory)
 
     @asynccontextmanager
     async def some_worker(self, random: Random) -> AsyncIterator[Worker]:

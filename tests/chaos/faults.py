@@ -159,6 +159,13 @@ async def sigstop_redis(cluster: Cluster, random: Random) -> None:
 
 
 @fault
+async def switch_redis(cluster: Cluster, random: Random) -> None:
+    """A replica is promoted (`FAILOVER TO`); nobody's connection is cut, and all must follow."""
+    async with cluster.redis_lock:
+        await cluster.promote_redis(random.uniform(0, 1))
+
+
+@fault
 async def script_flush(cluster: Cluster, random: Random) -> None:
     """Redis forgets the scripts, several times in a row."""
     async with cluster.redis_lock:
@@ -298,6 +305,13 @@ async def sigstop_mariadb(cluster: Cluster, random: Random) -> None:
     """MariaDB hangs."""
     async with cluster.mysql_lock, frozen(cluster.mariadb.pid):
         await cluster.pause(random.uniform(1, 4))
+
+
+@fault
+async def switch_mysql(cluster: Cluster, random: Random) -> None:
+    """A copy is promoted, and the old server read-only; nobody's connection is cut."""
+    async with cluster.mysql_lock:
+        await cluster.promote_mariadb(random.uniform(0, 1))
 
 
 @fault
