@@ -37,7 +37,7 @@ class RedisPair:
     async def fail_over(self) -> None:
         """Let the two change their roles as an operator does (`FAILOVER TO`): nothing is lost."""
         async with client(self.primary) as old, client(self.replica) as new:
-            await _run(old, "FAILOVER", "TO", "127.0.0.1", self.replica.port)
+            await run(old, "FAILOVER", "TO", "127.0.0.1", self.replica.port)
             await wait_until(lambda: _has_role(new, "master"), seconds=_SYNC_SECONDS)
             await wait_until(lambda: _has_role(old, "slave"), seconds=_SYNC_SECONDS)
         self.primary, self.replica = self.replica, self.primary
@@ -59,7 +59,8 @@ async def client(server: RedisServer) -> AsyncIterator[Redis]:
         await direct.aclose()
 
 
-async def _run(direct: Any, *command: Any) -> None:
+async def run(direct: Any, *command: Any) -> None:
+    """Run a command."""
     await direct.execute_command(*command)
 
 
@@ -79,7 +80,7 @@ async def follow(replica: RedisServer, primary: RedisServer) -> RedisPair:
     async with client(primary) as direct:
         await direct.config_set("repl-diskless-sync-delay", 0)
     async with client(replica) as direct:
-        await _run(direct, "REPLICAOF", "127.0.0.1", primary.port)
+        await run(direct, "REPLICAOF", "127.0.0.1", primary.port)
         await wait_until(lambda: _has_role(direct, "slave"), seconds=_SYNC_SECONDS)
         await wait_until(lambda: _keeps_all(direct), seconds=_SYNC_SECONDS)
     return RedisPair(primary, replica)

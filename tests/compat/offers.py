@@ -37,6 +37,8 @@ FAULTS: Final = (
     "read_only_mysql",
     "script_flush",
     "client_kill",
+    "switch_redis",
+    "switch_mysql",
 )
 
 

@@ -18,6 +18,8 @@ import pytest
 import redis as sync_redis
 
 from pepi_stream.claims import connect_redis
+from pepi_stream.claims.failures import redis_failure
+from pepi_stream.errors import TransientError
 from pepi_stream.ingest import Receiver
 from pepi_stream.ingest.basic import Basic
 from pepi_stream.ingest.scheme import Headers
@@ -25,10 +27,13 @@ from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.settings import load_settings
 from pepi_stream.sink import connect
 from pepi_stream.sink.connection import fetch
+from pepi_stream.upstream import Upstream
 from tests.claiming import QUEUE, Bench, client_of
 from tests.cutting_proxy import CuttingProxy, cutting_proxy
-from tests.failing_over import RedisPair, in_thread, promoted_copy, redis_pair
+from tests.failing_over import RedisPair, client, in_thread, promoted_copy, redis_pair, run
 from tests.flow import Flow, MakeFlow, plain
+from tests.living import payload, stand, total
+from tests.sinking import database
 from tests.source_worker import Worker, running
 from tests.waiting import wait_until
 
@@ -215,6 +220,46 @@ async def test_every_connection_of_a_client_is_made_anew_after_one_refusal(
     await redis.aclose()
 
 
+async def test_a_login_that_a_server_has_forgotten_is_made_again(own_redis: RedisServer) -> None:
+    """A proxy has put another server behind the connection; RESET does the same."""
+    admin = client_of(own_redis.url)
+    await admin.config_set("requirepass", "secret")
+    redis: Any = client_of(f"redis://:secret@127.0.0.1:{own_redis.port}/0")
+    assert await redis.set("a", "b")
+    await redis.execute_command("RESET")
+    with pytest.raises(sync_redis.ConnectionError, match="login is forgotten") as caught:
+        await redis.get("a")
+    assert isinstance(redis_failure(caught.value, "claiming"), TransientError)
+    assert await redis.get("a") == b"b"
+    await redis.aclose()
+    await admin.aclose()
+
+
+async def test_the_live_page_hears_the_new_primary(
+    pair: RedisPair, proxy: CuttingProxy, database_url: str, never_by_itself: None
+) -> None:
+    """Its own connections never write, and the old primary answers them for ever."""
+    async with (
+        database(database_url, REDIS_URL=proxy.url, PEPI_SOURCE__FORMAT="plain") as opened,
+        stand(opened, proxy.url) as here,
+    ):
+        upstream = Upstream("Redis")
+        live = here.live(redis=upstream)
+        await (await here.committer()).commit([payload(n) for n in range(10)])
+        await wait_until(lambda: total(live) == 10)
+        await pair.fail_over()
+        async with client(pair.replica) as old:
+            await old.config_set("replica-serve-stale-data", "yes")
+            await run(old, "REPLICAOF", "127.0.0.1", 1)  # nothing comes through to it any more
+        proxy.switch(pair.primary.socket_path)
+        await (await here.committer()).commit([payload(n) for n in range(5)])
+        upstream.distrust(upstream.turn)  # as the first write of this worker makes it do
+        await wait_until(lambda: total(live) == 15, seconds=20)
+        await (await here.committer()).commit([payload(n) for n in range(5)])
+        await wait_until(lambda: total(live) == 20, seconds=20)
+        assert await here.equal()
+
+
 class Request:
     """A webhook."""
 
@@ -266,13 +311,13 @@ async def test_a_name_is_resolved_anew_for_a_new_connection(
     await redis.aclose()
 
     url = f"mysql://pepi:{own_mariadb.password}@mysql.test/pepi"
-    database = load_settings({"DATABASE_URL": url}).database
+    settings = load_settings({"DATABASE_URL": url}).database
     async with cutting_proxy(own_mariadb.socket_path) as one:
         led_to["mysql.test"] = one.port
-        first = await connect(database)
+        first = await connect(settings)
         async with cutting_proxy(own_mariadb.socket_path) as other:
             led_to["mysql.test"] = other.port
-            second = await connect(database)
+            second = await connect(settings)
             assert await fetch(second, "SELECT 1") == [(1,)]
             assert (one.links_to(own_mariadb.socket_path), len(other.requests) > 0) == (1, True)
             first.close()
