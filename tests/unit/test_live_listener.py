@@ -92,5 +92,6 @@ async def test_it_subscribes_anew_once_redis_may_be_another_server_that_takes_wr
     assert not listening.done()  # as long as there is no other server, this one will do
     redis.succeeded(writer)
     with pytest.raises(TransientError, match="another server"):
-        await listening
+        async with asyncio.timeout(5):
+            await listening
     assert store.closed
