@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from ua_parser import Domain
@@ -61,6 +61,12 @@ class MachineRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     source: str = ""
 
 
+class _Agent(NamedTuple):
+    given: str
+    lower: str
+    words: list[str]
+
+
 class Machine(RuledEnricher):
     """Adds ``is_machine`` and ``machine_reason`` to opened and clicked events.
 
@@ -74,7 +80,7 @@ class Machine(RuledEnricher):
     def read(self, files: Iterable[RuleFile]) -> None:
         """Take in the rules; raises ConfigError for one that makes no sense."""
         self._equals: dict[str, str] = {}
-        self._rules: list[tuple[str, Callable[[str, str], bool]]] = []
+        self._rules: list[tuple[str, Callable[[_Agent], bool]]] = []
         for file in files:
             for rule, line in file.rules(MachineRule):
                 self._add(rule, file, line)
@@ -103,7 +109,8 @@ class Machine(RuledEnricher):
         reason = self._equals.get(agent)
         if reason is None:
             lower = agent.lower()
-            reason = next((why for why, holds in self._rules if holds(agent, lower)), None)
+            read = _Agent(agent, lower, _WORDS.findall(lower))
+            reason = next((why for why, holds in self._rules if holds(read)), None)
         return reason if reason != _HUMAN else None
 
     def _add(self, rule: MachineRule, file: RuleFile, line: int) -> None:
@@ -136,8 +143,8 @@ def _holds(
     words: Sequence[str],
     spider: bool,
     unless: Sequence[str],
-) -> Callable[[str, str], bool]:
-    """Return what tells whether a rule holds for a user agent, as it is and in lower case."""
+) -> Callable[[_Agent], bool]:
+    """Return what tells whether a rule holds for a user agent."""
     beginnings = tuple(text.lower() for text in starts)
     parts = [text.lower() for text in contains]
     exceptions = [text.lower() for text in unless]
@@ -147,16 +154,20 @@ def _holds(
     begins = tuple(word[:-1] for word in patterns if word[-1] == "*")
     is_spider = _spider() if spider else None
 
-    def holds(agent: str, lower: str) -> bool:
-        return (
-            lower.startswith(beginnings)
-            or any(part in lower for part in parts)
-            or any(
-                word in whole or word.endswith(ends) or word.startswith(begins)
-                for word in (_WORDS.findall(lower) if patterns else ())
-            )
-            or (is_spider is not None and is_spider(agent))
-        ) and not any(part in lower for part in exceptions)
+    def says_so(agent: _Agent) -> bool:
+        lower = agent.lower
+        if lower.startswith(beginnings) or any(part in lower for part in parts):
+            return True
+        if patterns and (
+            not whole.isdisjoint(agent.words)
+            or any(word.endswith(ends) or word.startswith(begins) for word in agent.words)
+        ):
+            return True
+        return is_spider is not None and is_spider(agent.given)
+
+    def holds(agent: _Agent) -> bool:
+        lower = agent.lower
+        return not any(part in lower for part in exceptions) and says_so(agent)
 
     return holds
 
