@@ -22,20 +22,26 @@ _CAPABILITIES = (
 
 
 class RogueMySQL:
-    """Greets one client, answers its first packet with ``reply``, then listens to the end.
+    """Greets one client, answers its packets with ``replies``, then listens to the end.
 
     Args:
         tls: whether he claims to offer TLS. (He then hangs up on the client's first packet.)
         method: the authentication that he greets with.
-        reply: body of a packet that answers the first one.
+        replies: bodies of the packets that answer the client's, one each.
+        capabilities: what he says that he can do, less than a server of today.
     """
 
     def __init__(
-        self, *, tls: bool = False, method: str = "mysql_native_password", reply: bytes = b""
+        self,
+        *replies: bytes,
+        tls: bool = False,
+        method: str = "mysql_native_password",
+        capabilities: int = _CAPABILITIES,
     ) -> None:
         self._tls = tls
         self._method = method
-        self._reply = reply
+        self._replies = list(replies)
+        self._capabilities = capabilities
         self._heard: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
@@ -68,12 +74,12 @@ class RogueMySQL:
                 self._heard.append(said)
                 if self._tls:
                     return
-                if self._reply:
-                    client.sendall(_packet(2, self._reply))
-                    self._reply = b""
+                if self._replies:
+                    # The packet that answers has the next number.
+                    client.sendall(_packet(said[3] + 1, self._replies.pop(0)))
 
     def _greeting(self) -> bytes:
-        capabilities = _CAPABILITIES | (CLIENT.SSL if self._tls else 0)
+        capabilities = self._capabilities | (CLIENT.SSL if self._tls else 0)
         return b"".join(
             (
                 b"\x0a8.0.0\0",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from redis.asyncio import connection
+from redis.credentials import UsernamePasswordCredentialProvider
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -56,7 +57,7 @@ class _Following:
     def _forgotten(self, exc: AuthenticationError) -> bool:
         """Tell whether a server wants a login on a connection that has been logged in."""
         me: Any = self
-        return bool(me.password) and "Authentication required" in str(exc)
+        return me.credential_provider is not None and "Authentication required" in str(exc)
 
 
 class TcpConnection(_Following, connection.Connection):
@@ -85,6 +86,13 @@ class TlsConnection(_Following, connection.SSLConnection):
         super().__init__(**kwargs)
         # Made anew for each connection: certificates are renewed while workers run.
         self.ssl_context.context = client_context(tls)
+
+
+class Login(UsernamePasswordCredentialProvider):
+    """User and password, which the reprs of clients and pools then do not show."""
+
+    def __repr__(self) -> str:
+        return "Login(***)"
 
 
 #: redis-py's own kind of connection -> ours.

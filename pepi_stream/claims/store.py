@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError
 
 from pepi_stream.claims.claim import Claim, new_claim_id
-from pepi_stream.claims.connection import FOLLOWING, TlsConnection
+from pepi_stream.claims.connection import FOLLOWING, Login, TlsConnection
 from pepi_stream.claims.keys import claim_key, claims_key, deliveries_key, windows_channel
 from pepi_stream.claims.scripts import Scripts
 from pepi_stream.settings import RedisSettings
@@ -61,6 +61,9 @@ def connect_redis(settings: RedisSettings, upstream: Upstream | None = None) -> 
         socket_read_size=_READ_BYTES,
     )
     pool: Any = redis.connection_pool
+    login = [pool.connection_kwargs.pop(name, None) for name in ("username", "password")]
+    if any(login):
+        pool.connection_kwargs["credential_provider"] = Login(*login)
     pool.connection_class = FOLLOWING.get(pool.connection_class, pool.connection_class)
     return redis
 

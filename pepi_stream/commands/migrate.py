@@ -11,6 +11,7 @@ from pymysql.err import MySQLError
 
 from pepi_stream.commands.base import PepiCommand
 from pepi_stream.errors import FatalError, PepiError
+from pepi_stream.settings.urls import shown_database
 from pepi_stream.sink import Schema, connect, connect_without_database
 from pepi_stream.sink.failures import DUPLICATE_COLUMN, mysql_failure
 from pepi_stream.sink.inspection import judge, look_at
@@ -62,7 +63,9 @@ class migrate(PepiCommand):
         except PepiError:
             raise
         except Exception as exc:
-            raise mysql_failure(exc, f"looking at the tables in {database}") from exc
+            raise mysql_failure(
+                exc, f"looking at the tables in {shown_database(database)}"
+            ) from exc
         finally:
             conn.close()
         if problems:
@@ -78,7 +81,9 @@ class migrate(PepiCommand):
             try:
                 await conn.query(_create_database(database).encode())
             except Exception as exc:
-                raise mysql_failure(exc, f"creating the database {database}", ddl=True) from exc
+                raise mysql_failure(
+                    exc, f"creating the database {shown_database(database)}", ddl=True
+                ) from exc
             finally:
                 conn.close()
         else:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from pepi_stream.printable import printable
 from pepi_stream.settings.tls import (
     MYSQL_PARAMETERS,
     PLAIN_VALUES,
@@ -15,6 +16,15 @@ from pepi_stream.settings.tls import (
 )
 
 _NO_URL = "is not a URL; percent-encode special characters in the password (@ is %40, / is %2F)"
+
+
+class Secret(str):
+    """A text that a repr does not show: that of a dict of arguments, say."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 def split_url(url: str, *schemes: str) -> SplitResult:
@@ -88,7 +98,7 @@ def mysql_args(url: str) -> tuple[dict[str, Any], TlsSettings | None]:
         "host": unquote(parts.hostname or "localhost"),
         "port": parts.port or 3306,
         "user": None if parts.username is None else unquote(parts.username),
-        "password": unquote(parts.password or ""),
+        "password": Secret(unquote(parts.password or "")),
         "db": database,
         "unix_socket": query.get("unix_socket") or None,
     }
@@ -107,12 +117,19 @@ def _query(parts: SplitResult) -> dict[str, str]:
     return query
 
 
+# Names that are shown: without capitals, and without a digit before a letter, as secrets have them.
+_PLAIN_NAME = re.compile(r"(?=.{1,48}$)[a-z]+[0-9]*([_-][a-z]*[0-9]*)*")
+# Users that are shown where no password follows, and who would be one otherwise.
+_PLAIN_USERS = frozenset({"root", "pepi"})
+
+
 def redact_url(url: str) -> str:
-    """Return `url` fit to be shown: scheme, user, host, port and path, without any password.
+    """Return `url` fit to be shown: scheme, user, host, port and path, without any secret.
 
     Of the query, the database, the socket, the CA's path and the words that switch TLS are shown.
     Where it is not certain which part is the password (an unescaped @ or / in it, say), only the
-    scheme is left.
+    scheme is left; a user without a password, and a database whose name does not look like one,
+    may be a secret in the wrong place, and are hidden.
     """
     scheme, mark, _ = url.partition("://")
     if not mark or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
@@ -124,17 +141,29 @@ def redact_url(url: str) -> str:
     if url.count("@") > parts.netloc.count("@") or parts.netloc.count("@") > 1:
         return f"{scheme}://***"
     user, at, host = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
+    name, colon, password = user.partition(":")
+    if name and not password and name not in _PLAIN_USERS:
+        name = "***"
     items = parts.query.split("&") if parts.query else []
     shown = [item if _may_be_shown(item) else "***" for item in items]
     query = "?" + "&".join(shown) if shown else ""
-    return f"{scheme}://{name}{colon}{'***' if colon else ''}{at}{host}{parts.path}{query}"
+    path = parts.path if scheme.lower() == "unix" else f"/{shown_database(parts.path[1:])}"
+    path = path if parts.path else ""
+    return printable(f"{scheme}://{name}{colon}{'***' if colon else ''}{at}{host}{path}{query}")
+
+
+def shown_database(name: str) -> str:
+    """Return a database's name or number, or *** for what does not look like either."""
+    plain = not name or name.isdecimal() or _PLAIN_NAME.fullmatch(name)
+    return name if plain else "***"
 
 
 def _may_be_shown(item: str) -> bool:
     name, _, value = item.partition("=")
     name = name.replace("-", "_")
-    if name in ("db", "unix_socket", "ssl_ca", "ssl_ca_certs"):
+    if name == "db":
+        return value.isdecimal()
+    if name in ("unix_socket", "ssl_ca", "ssl_ca_certs"):
         return True
     words = ("ssl_mode", "ssl_cert_reqs", "ssl_check_hostname")
     return name in words and value.lower() in PLAIN_VALUES

@@ -28,7 +28,9 @@ _TAIL: Final = re.compile(
     r"^[^'\"`]*['\"`].*['\"`]( for (?:column|key) ['`\w.]+(?: at row \d+)?)$", re.S
 )
 _QUOTE: Final = re.compile(r"['\"`(]")
-_USER: Final = re.compile(r"'[^']*'@")  # it may be a password in the wrong place
+# They may be a secret in the wrong place of the URL.
+_USER: Final = re.compile(r"'[^']*'@")
+_DATABASE: Final = re.compile(r"(database) '.*'")
 # PyMySQL and aiomysql add the client's exception to what they raise themselves.
 _CLIENT: Final = {
     2002: "Can't connect to MySQL server",
@@ -54,7 +56,7 @@ def shown_message(number: int, message: str) -> str:
         return _CLIENT[number]
     if not 1000 <= number < _LAST_KNOWN and number not in range(1, 200):  # the latter are InnoDB's
         return "its text is left out, as it may quote what was sent"
-    message = _USER.sub("...@", message)
+    message = _DATABASE.sub(r"\1 ...", _USER.sub("...@", message))
     if number in _NAMES:
         return printable(message)
     if number in _ANYTHING:

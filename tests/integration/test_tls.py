@@ -12,6 +12,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from pymysql.constants import CLIENT
 
 from pepi_stream.claims import connect_redis
 from pepi_stream.claims.failures import redis_failure
@@ -279,15 +282,76 @@ async def test_a_rogue_without_tls_hears_nothing(mode: str) -> None:
         assert await asyncio.to_thread(rogue.heard) == b""
 
 
-async def test_a_rogue_who_asks_for_the_bare_password_does_not_get_it() -> None:
-    url = f"mysql://somebody:{PASSWORD}@127.0.0.1:%d/pepi"
-    switch = b"\xfemysql_clear_password\0"
-    for rogue in (RogueMySQL(method="mysql_clear_password"), RogueMySQL(reply=switch)):
-        with rogue:
-            failure = await try_mysql(url % rogue.port)
-            assert isinstance(failure, FatalError)
-            assert "asks for the bare password" in str(failure)
-            assert PASSWORD.encode() not in await asyncio.to_thread(rogue.heard)
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PUBLIC_KEY = b"\x01" + KEY.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
+OK = b"\0\0\0\2\0\0\0"
+SALT = b"saltsaltsaltsaltsalt\0"
+# How a rogue asks for the password: (greets with, answers; what is said of it).
+ASKING = {
+    "in clear": ("mysql_clear_password", [], "asks for the bare password"),
+    "in clear, later": (
+        "mysql_native_password",
+        [b"\xfemysql_clear_password\0"],
+        "asks for the bare password",
+    ),
+    "encrypted with his key": (
+        "caching_sha2_password",
+        [b"\x01\x04", PUBLIC_KEY],
+        "wants the password itself",
+    ),
+    "encrypted with his key, later": (
+        "mysql_native_password",
+        [b"\xfecaching_sha2_password\0" + SALT, b"\x01\x04", PUBLIC_KEY],
+        "wants the password itself",
+    ),
+    "by sha256_password": ("sha256_password", [PUBLIC_KEY], "sha256_password"),
+    "by sha256_password, later": (
+        "mysql_native_password",
+        [b"\xfesha256_password\0" + SALT, PUBLIC_KEY],
+        "sha256_password",
+    ),
+    "as an old one": (
+        "mysql_native_password",
+        [b"\xfemysql_old_password\0" + SALT],
+        "of before MySQL 4.1",
+    ),
+    "as an old one, unnamed": ("mysql_native_password", [b"\xfe"], "of before MySQL 4.1"),
+    "in a dialog": ("mysql_native_password", [b"\xfedialog\0Password: "], "is not known here"),
+    "otherwise": ("auth_gssapi_client", [], "is not known here"),
+}
+
+
+@pytest.mark.parametrize("how", ASKING)
+async def test_a_rogue_on_a_line_that_can_be_read_learns_no_password(how: str) -> None:
+    method, answers, says = ASKING[how]
+    with RogueMySQL(*answers, method=method) as rogue:
+        failure = await try_mysql(f"mysql://somebody:{PASSWORD}@127.0.0.1:{rogue.port}/pepi")
+        heard = await asyncio.to_thread(rogue.heard)
+    assert isinstance(failure, FatalError)
+    assert says in str(failure)
+    assert PASSWORD.encode() not in heard
+    # What RSA makes of a password has the length of the key.
+    assert len(heard.rpartition(b"pepi_stream")[2]) < 256
+
+
+async def test_a_server_of_before_plugins_is_refused() -> None:
+    with RogueMySQL(b"\xfe", capabilities=CLIENT.PROTOCOL_41) as rogue:
+        failure = await try_mysql(f"mysql://somebody:{PASSWORD}@127.0.0.1:{rogue.port}/pepi")
+        assert await asyncio.to_thread(rogue.heard) == b""
+    assert "of before MySQL 4.1" in str(failure)
+
+
+async def test_a_rogue_gets_no_file_and_no_second_statement() -> None:
+    with RogueMySQL(OK, b"\xfb/etc/passwd") as rogue:
+        failure = await try_mysql(f"mysql://somebody:{PASSWORD}@127.0.0.1:{rogue.port}/pepi")
+        heard = await asyncio.to_thread(rogue.heard)
+    assert isinstance(failure, FatalError)
+    assert "LOCAL INFILE" in str(failure)
+    assert b"root:" not in heard
+    asked = int.from_bytes(heard[4:8], "little")
+    assert not asked & (CLIENT.MULTI_STATEMENTS | CLIENT.LOCAL_FILES)
 
 
 async def test_a_handshake_that_is_broken_off_is_tried_again() -> None:

@@ -1,6 +1,7 @@
 """Claims, their ids, and the bookkeeping of what one worker holds."""
 
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -228,3 +229,13 @@ async def test_a_worker_says_which_of_redis_databases_its_queue_is_in(url: str, 
     announcer = RedisSource(store, settings, deliver=deliver).announcer
     assert announcements.decode(announcer.leaving(NOW)).db == store.db == db
     await store.close()
+
+
+def test_a_password_is_in_no_repr_of_a_client() -> None:
+    settings = load_settings({"REDIS_URL": "redis://u:PLANTED%2F@h:1/0"}).redis
+    redis = connect_redis(settings)
+    pool: Any = redis.connection_pool
+    provider = pool.connection_kwargs["credential_provider"]
+    assert provider.get_credentials() == ("u", "PLANTED/")
+    for thing in (settings, redis, pool, pool.connection_kwargs, pool.make_connection()):
+        assert "PLANTED" not in f"{thing!r} {thing}"

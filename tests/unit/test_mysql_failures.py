@@ -106,6 +106,7 @@ def test_the_reason_of_poison_is_mysqls_own_message() -> None:
         (1054, "Unknown column 'c' in 'field list'", "Unknown column 'c' in 'field list'"),
         (1049, "Unknown database 'P'", "Unknown database ..."),
         (1045, "Access denied for user 'P'@'10.0.0.1'", "Access denied for user ...@'10.0.0.1'"),
+        (1044, "Access denied for user 'P'@'h' to database 'P'", "user ...@'h' to database ..."),
         (1644, "P", "its text is left out"),
         (1526, "Table has no partition for value P", "its text is left out"),
         (1690, "BIGINT value is out of range in '(P + 1)'", "BIGINT value is out of range in ..."),

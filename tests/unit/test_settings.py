@@ -93,7 +93,7 @@ SECRETS = {
 def other_value(path: tuple[str, ...], value: Any) -> Any:
     special: dict[tuple[str, ...], Any] = {
         ("redis", "url"): "unix:///run/redis.sock?db=3",
-        ("database", "url"): "mysql://other@db:3307/other",
+        ("database", "url"): "mysql://root@db:3307/other",
         ("sink", "dedupe"): "event_uid",
         ("windows", "minute", "seconds"): 30,
         ("windows", "hour", "seconds"): 7200,

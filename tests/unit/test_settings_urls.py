@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from pepi_stream.errors import ConfigError
 from pepi_stream.settings import DatabaseSettings, describe, load_settings, redact_url
+from pepi_stream.settings.urls import mysql_args
 
 SECRET = "hunter2"
 
@@ -49,6 +50,16 @@ def test_good_redis_urls(url: str) -> None:
         ("redis://:hunter2@h:1/0", "redis://:***@h:1/0"),
         ("mysql://root:hunter2@h/db", "mysql://root:***@h/db"),
         ("mysql://root@h/db?unix_socket=/s", "mysql://root@h/db?unix_socket=/s"),
+        ("mysql://pepi-7@h/pepi_test_12", "mysql://***@h/pepi_test_12"),
+        ("redis://hunter2@h:1/0", "redis://***@h:1/0"),
+        ("redis://hunter2:@h:1/0", "redis://***:***@h:1/0"),
+        ("unix://hunter2@/s", "unix://***@/s"),
+        ("mysql://root:x@h/hunter2x", "mysql://root:***@h/***"),
+        ("mysql://root:x@h/HUNTER2", "mysql://root:***@h/***"),
+        ("mysql://root:x@h/d%3Fpassword=hunter2", "mysql://root:***@h/***"),
+        ("mysql://root:x@h/d:hunter2", "mysql://root:***@h/***"),
+        ("redis://h/hunter2x", "redis://h/***"),
+        ("redis://h/0?db=hunter2", "redis://h/0?***"),
         ("unix://u:hunter2@/s?db=1&password=hunter2", "unix://u:***@/s?db=1&***"),
         ("redis://h/0?password=a&hunter2", "redis://h/0?***&***"),
         ("mysql://root:x@hunter2@h/db", "mysql://***"),
@@ -97,3 +108,9 @@ def test_no_secret_in_describe_or_repr() -> None:
 def test_a_redis_parameter_that_changes_the_client_is_refused(parameter: str) -> None:
     with pytest.raises(ConfigError, match=r"should have no parameter but"):
         load_settings({"REDIS_URL": f"redis://h/0?{parameter}"})
+
+
+def test_a_password_is_not_in_the_repr_of_what_holds_it() -> None:
+    args, _ = mysql_args("mysql://pepi:PLANTED@h/d")
+    assert args["password"] == "PLANTED"
+    assert "PLANTED" not in repr(args)
