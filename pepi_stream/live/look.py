@@ -30,6 +30,7 @@ _FRESH_SECONDS = 1.0
 # A server that took a write so lately is not asked to take one.
 _WRITTEN_SECONDS = 10.0
 _WRITE_SECONDS = 1.0
+_TRYING = "trying to write to MySQL"
 
 
 class Look(NamedTuple):
@@ -161,7 +162,9 @@ class Lookout:
             async with asyncio.timeout(_WRITE_SECONDS):
                 await execute(conn, statements.delete_nothing())
         except Exception as exc:
-            failure = _mysql(exc, "trying to write to MySQL")
+            failure = _mysql(exc, _TRYING)
+            if isinstance(exc, TimeoutError):
+                failure = StaleConnectionError(f"{_TRYING}: no answer within {_WRITE_SECONDS:g} s")
             if isinstance(failure, StaleConnectionError):
                 conn.close()
                 self._mysql.distrust(self._turn)

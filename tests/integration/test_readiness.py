@@ -13,7 +13,7 @@ from pepi_stream.upstream import Upstream
 from tests.failing_over import redis_pair
 from tests.living import Stand, stand
 from tests.mysql_admin import administer
-from tests.sinking import database
+from tests.sinking import administrator, database
 from tests.source_worker import Worker, running
 from tests.waiting import wait_until
 
@@ -107,3 +107,17 @@ async def test_a_redis_that_takes_no_writes_for_a_minute_though_nothing_is_held(
         await pair.fail_over()
         await wait_until(lambda: worker.upstream.works)
         assert await live.ready() == []
+
+
+async def test_a_locked_ledger_is_not_waited_for(here: Stand, own_mariadb: MariaDBServer) -> None:
+    """An ALTER TABLE, say; the page and the probe go on, and say what is wrong if it lasts."""
+    clock = Clock()
+    live = here.live(mysql=Upstream("MySQL", clock))
+    await wait_until(lambda: live.reads == 1)
+    async with administrator(own_mariadb.socket_path, own_mariadb.administrator) as admin:
+        await admin.query("LOCK TABLES pepi.pepi_claim WRITE")
+        assert await live.ready() == []
+        clock.now += 61
+        [reason] = await live.ready()
+        assert reason.endswith("trying to write to MySQL: no answer within 1 s")
+    assert await live.ready() == []
