@@ -2,8 +2,8 @@
 
 A phrase is words that stand one after the other. A pattern is a phrase in which an item may be more
 than one word: ``a|b`` is either, ``block*`` is each word that begins so, ``{name}`` is a set of
-words that the file names, ``...`` is any words, or none, of the same sentence, and a last ``.`` is
-the end of a sentence.
+words that the file names, ``...`` is any words, or none, of the same clause, ``..`` three of them
+at most, and a last ``.`` is the end of a sentence. A clause ends with a sentence, or with a colon.
 
 Each item of each phrase is a bit of one number, the state: a bit is set while the words read last
 are the phrase up to that item (the Shift-And algorithm of Baeza-Yates and Gonnet, over words and
@@ -15,31 +15,42 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pepi_stream.memo import Memo
 
 _MEMO_SIZE = 4096  # words that texts had; at most 4 MiB of them
 _GAP = "..."
+_SHORT_GAP = ".."
+_SHORT = 3  # words that a short gap may have
 _END = b"."  # no word: punctuation is taken out of a text
 _PUNCTUATION: Final = bytes.maketrans(string.punctuation.encode(), b" " * len(string.punctuation))
 _AROUND_ADDRESS: Final = bytes.maketrans(b"<>()[]:;,\"'", b" " * 11)
-_SENTENCE_END = re.compile(rb"[.!?;]+\s")
+_CLAUSE_END = re.compile(rb"([.!?;:]+)\s")
 _ITEM = re.compile(r"\{\w+\}|[^\W_]+\*?")
 
 
 def words_of(text: str) -> list[bytes]:
     """Return the words of a text in lower case, without punctuation and e-mail addresses."""
-    return [word for sentence in _sentences(text) for word in sentence]
+    return [word for words, _ in _clauses(text) for word in words]
 
 
-def _sentences(text: str) -> list[list[bytes]]:
+def _clauses(text: str) -> list[tuple[list[bytes], bool]]:
+    """Return the words of each clause, and whether a sentence ends with it."""
     raw = text.lower().replace("e-mail", "email").encode("utf-8", "surrogatepass")
     if b"@" in raw:
-        words = raw.translate(_AROUND_ADDRESS).split()
-        raw = b" ".join([word for word in words if b"@" not in word])
-    return [part.translate(_PUNCTUATION).split() for part in _SENTENCE_END.split(raw)]
+        raw = b" ".join([_without_address(w) if b"@" in w else w for w in raw.split()])
+    parts = [*_CLAUSE_END.split(raw), b"."]
+    return [
+        (clause.translate(_PUNCTUATION).split(), end.strip(b":") != b"")
+        for clause, end in zip(parts[::2], parts[1::2], strict=True)
+    ]
+
+
+def _without_address(word: bytes) -> bytes:
+    parts = word.translate(_AROUND_ADDRESS).split()
+    return b" ".join([part for part in parts if b"@" not in part]) + word[-1:].strip(b"@>")
 
 
 class Wording:
@@ -49,7 +60,7 @@ class Wording:
         self._size = 0  # bits
         self._exact: dict[bytes, int] = {}
         self._prefixes: dict[bytes, int] = {}
-        self._first = self._last = self._before_gap = 0
+        self._first = self._last = self._before_gap = self._any = self._in_clause = 0
         #: Bit of a phrase's last item -> its number.
         self._numbers: dict[int, int] = {}
         self._masks: Memo[bytes, int] = Memo(self._mask, _MEMO_SIZE)
@@ -64,45 +75,43 @@ class Wording:
         Raises:
             ValueError: it has no word, or an item is none, or it names no set; says which.
         """
-        items: list[list[bytes]] = []
+        items: list[list[bytes] | None] = []
         gaps: list[int] = []
+        shorts: list[int] = []
         tokens = text.lower().split()
         ends = tokens[1:] and tokens[-1] == "."
         for token in tokens[:-1] if ends else tokens:
-            if token == _GAP:
-                gaps.append(len(items))
-                continue
-            item: list[bytes] = []
-            for one in token.split("|"):
-                if not _ITEM.fullmatch(one):
-                    raise ValueError(
-                        f"{token!r} is no word, no word*, no {{set}} and no a|b of them"
-                    )
-                if one[0] != "{":
-                    item.append(one.encode())
-                elif one[1:-1] in sets:
-                    item += [word.lower().encode() for word in sets[one[1:-1]]]
-                else:
-                    known = ", ".join(sets) or "none"
-                    raise ValueError(f"{one} is no set of [words]; known: {known}")
-            items.append(item)
-        if 0 in gaps or len(items) in gaps:
-            raise ValueError("... stands between words, not at an end")
+            if token in (_GAP, _SHORT_GAP):
+                (gaps if token == _GAP else shorts).append(len(items))
+            else:
+                items.append(_item(token, sets))
+        if {0, len(items)}.intersection(gaps + shorts):
+            raise ValueError("... and .. stand between words, not at an end")
         if ends:
             items.append([_END])
-        self._add(items, gaps, number)
+        if len(shorts) > 1:
+            raise ValueError("one .. is enough")
+        for words in range(_SHORT + 1) if shorts else (0,):
+            at = shorts[0] if shorts else 0
+            moved = [gap + words if gap > at else gap for gap in gaps]
+            self._add([*items[:at], *[None] * words, *items[at:]], moved, number)
 
-    def _add(self, items: list[list[bytes]], gaps: list[int], number: int) -> None:
+    def _add(self, items: Sequence[list[bytes] | None], gaps: list[int], number: int) -> None:
         if not items:
             raise ValueError("has no word to look for")
-        for place, item in enumerate(items):
+        for place, item in enumerate(items, 1):
             bit = 1 << self._size
             self._size += 1
-            if place == 0:
+            if place == 1:
                 self._first |= bit
-            if place + 1 in gaps:
+            if place in gaps:
                 self._before_gap |= bit
-            for word in item:
+            if item is None:
+                self._any |= bit
+                self._in_clause |= bit
+            elif place < len(items) and items[place] is None:
+                self._in_clause |= bit
+            for word in item or ():
                 table = self._prefixes if word.endswith(b"*") else self._exact
                 key = word.removesuffix(b"*")
                 table[key] = table.get(key, 0) | bit
@@ -122,22 +131,36 @@ class Wording:
     def found(self, text: str) -> int:
         """Return which phrases the text has, as bits of a number."""
         masks, first, last, gap = self._masks, self._first, self._last, self._before_gap
+        within = ~(gap | self._in_clause)
         end = masks[_END]
         state = found = 0
-        for sentence in _sentences(text):
-            for word in sentence:
-                if mask := masks[word]:
-                    state = (((state << 1) | first) & mask) | (state & gap)
-                    found |= state
-                else:
-                    state &= gap
-            found |= (state << 1) & end
-            state &= ~gap
+        for words, ends in _clauses(text):
+            for word in words:
+                state = (((state << 1) | first) & masks[word]) | (state & gap)
+                found |= state
+            if ends:
+                found |= (state << 1) & end
+            state &= within
         return found & last
 
     def _mask(self, word: bytes) -> int:
         """Return the bits of the items that a word is one of."""
-        mask = self._exact.get(word, 0)
+        mask = self._exact.get(word, 0) | (self._any if word != _END else 0)
         for end in range(1, len(word) + 1):
             mask |= self._prefixes.get(word[:end], 0)
         return mask
+
+
+def _item(token: str, sets: Mapping[str, Iterable[str]]) -> list[bytes]:
+    words: list[bytes] = []
+    for one in token.split("|"):
+        if not _ITEM.fullmatch(one):
+            raise ValueError(f"{token!r} is no word, no word*, no {{set}} and no a|b of them")
+        if one[0] != "{":
+            words.append(one.encode())
+        elif one[1:-1] in sets:
+            words += [word.lower().encode() for word in sets[one[1:-1]]]
+        else:
+            known = ", ".join(sets) or "none"
+            raise ValueError(f"{one} is no set of [words]; known: {known}")
+    return words

@@ -90,6 +90,25 @@ def test_without_words_about_the_mailbox_no_address_is_dead(ours: BounceClass, r
     assert ours.classify(reply) == "other"
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "SMTP error after RCPT TO:<a@b.example>: host mx.example.com [192.0.2.1]: 554 Go on later",
+        "Delivery to this recipient failed: 554 Service unavailable",
+        "The following address had errors: (reason: 550 Invalid command)",
+        "The recipient's server responded: 550 Invalid command",
+        "550 user x: your message has been deleted because of its subject",
+        "550 The recipient server has TLS disabled",
+        "550 an address in the Cc field is invalid",
+        "550 5.1.8 your address is invalid",
+        "550 Too many unknown users from your host",
+        "554 the account's filter removed a part and closed the session",
+    ],
+)
+def test_words_far_from_the_mailbox_say_nothing_of_it(ours: BounceClass, reply: str) -> None:
+    assert ours.classify(reply) != "hard"
+
+
 def test_a_temporary_failure_kills_no_address(ours: BounceClass) -> None:
     for reply in ("450 no such user", "421 4.1.1 mailbox not found", "451 unknown recipient"):
         assert ours.classify(reply) == "soft"
@@ -242,7 +261,7 @@ def test_rules_of_ones_own_are_looked_at_before_ours(tmp_path: Path) -> None:
         beast = ["cat", "dog*"]
         [[rule]]
         class = "dns"
-        pattern = ["no|my {beast} ... ate it", "house on fire ."]
+        pattern = ["no|my {beast} ... ate it", "house on fire .", "fish .. swims ... far"]
         """,
     )
     assert patterns.classify("550 My dogs, I fear, ate it") == "dns"
@@ -253,6 +272,21 @@ def test_rules_of_ones_own_are_looked_at_before_ours(tmp_path: Path) -> None:
     assert patterns.classify("550 our house (on fire)") == "dns"
     assert patterns.classify("550 our house on fire. Help!") == "dns"
     assert patterns.classify("550 our house on fire today") == "other"
+    assert patterns.classify("550 our house on fire: help") == "other"  # no sentence ends there
+    assert patterns.classify("550 My cat: a mouse ate it") == "other"  # but a clause does
+    for fish in (
+        "fish swims far",
+        "fish of the sea swims, or floats, very far",
+        "a fish, it swims far",
+    ):
+        assert patterns.classify(f"550 {fish}") == "dns"
+    for fish in (
+        "fish of the great sea swims far",
+        "fish. It swims far",
+        "fish it: swims far",
+        "far fish",
+    ):
+        assert patterns.classify(f"550 {fish}") == "other"
     assert patterns.classify("550 user unknown") == "hard"  # ours still know their own sets
     alone = with_rules(tmp_path / "alone.toml", 'replace = true\n[[rule]]\nclass="dns"\ncode=550')
     assert [alone.classify(r) for r in ("550 x", "551 5.1.1 user unknown")] == ["dns", "other"]
@@ -272,8 +306,10 @@ def test_rules_of_ones_own_are_looked_at_before_ours(tmp_path: Path) -> None:
         ('class = "hard"\ntext = [\n"a",\n"..."]', 6, "text '...' has no word to look for"),
         ('class = "hard"\npattern = ["a b",\n"a (b)"]', 5, "pattern 'a (b)': '(b)' is no word,"),
         ('class = "hard"\npattern = "a {b}"', 4, "pattern 'a {b}': {b} is no set of [words]; know"),
-        ('class = "hard"\npattern = "... a"', 4, "pattern '... a': ... stands between words"),
-        ('class = "hard"\npattern = "a ..."', 4, "pattern 'a ...': ... stands between words"),
+        ('class = "hard"\npattern = "... a"', 4, "pattern '... a': ... and .. stand between words"),
+        ('class = "hard"\npattern = "a ..."', 4, "pattern 'a ...': ... and .. stand between words"),
+        ('class = "hard"\npattern = "a .."', 4, "pattern 'a ..': ... and .. stand between words"),
+        ('class = "hard"\npattern = "a .. b .. c"', 4, "pattern 'a .. b .. c': one .. is enough"),
         ('class = "hard"\npattern = "a . b"', 4, "pattern 'a . b': '.' is no word,"),
         ('class = "hard"\npattern = " "', 4, "pattern ' ': has no word to look for"),
         ('class = "hard"\nstatus = "511"', 4, "status '511' is no code like 5.1.1"),
