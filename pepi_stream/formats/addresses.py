@@ -26,8 +26,12 @@ from pepi_stream.memo import Memo
 _MEMO_SIZE: Final = 10_000  # recipients that are not plain; at most 10 MiB of them
 _LONGEST: Final = 1000  # characters that are searched for an address
 _LONGEST_DOMAIN: Final = 255  # characters (RFC 1035, 2.3.4)
+# Between two addresses of a column, and in none of them.
+_BETWEEN: Final = "\x1f"
 # What a plain address is of. (An apostrophe may be of it, but quotes one, too.)
-_PLAIN: Final = (string.ascii_letters + string.digits + "@.!#$%&*+/=?^_`{|}~-\n").encode()
+_PLAIN: Final = (string.ascii_letters + string.digits + "@.!#$%&*+/=?^_`{|}~-" + _BETWEEN).encode()
+# What is not plain though its characters are: a last full stop, XN--, xN-- and Xn--.
+_NOT_PLAIN: Final = (b"." + _BETWEEN.encode(), b"N--", b"Xn--")
 # Of no width: spaces, joiners, the directions of right-to-left text.
 _INVISIBLE: Final = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff\u00ad"
 _STOPS: Final = ".\u3002\uff0e\uff61"  # full stops that UTS 46 takes for one
@@ -45,29 +49,45 @@ def addresses(column: Column) -> Column:
     if isinstance(column, Constant):
         return Constant(_alone(column.value), len(column))
     try:
-        joined = "\n".join(column)
+        joined = _BETWEEN.join(column)
     except TypeError:  # a None, or what a user's format made
-        joined = "\n".join([text for text in column if type(text) is str])
-    if _is_plain(joined) and ".\n" not in joined:
+        joined = _BETWEEN.join([text if type(text) is str else "" for text in column])
+    raw = (joined + _BETWEEN).encode("utf-8", "surrogatepass")
+    odd = raw.translate(None, _PLAIN)
+    if len(odd) > len(column):
+        return [_alone(text) for text in column]
+    places = _places(raw, odd)
+    if not places:
         return column
-    return [_alone(text) for text in column]
+    found = list(column)
+    index = last = 0
+    for place in places:
+        index += raw.count(_BETWEEN.encode(), last, place)
+        last = place
+        found[index] = _alone(found[index])
+    return found
 
 
 def _alone(text: Any) -> Any:
-    if type(text) is not str or (_is_plain(text) and "\n" not in text):
+    if type(text) is not str:
         return text
-    return _memo[text] if len(text) <= _LONGEST else text
+    raw = (text + _BETWEEN).encode("utf-8", "surrogatepass")
+    if not _places(raw, raw.translate(None, _PLAIN)) or len(text) > _LONGEST:
+        return text
+    return _memo[text]
 
 
-def _is_plain(text: str) -> bool:
-    """Tell whether a text, or each line of it but for a last full stop, is an address alone."""
-    return (
-        text.isascii()
-        and not text.encode().translate(None, _PLAIN)
-        and not text.endswith(".")
-        and not ("N" in text and "N--" in text)  # XN--, xN--, Xn--: to be in lower case
-        and not ("X" in text and "Xn--" in text)
-    )
+def _places(raw: bytes, odd: bytes) -> list[int]:
+    """Return where something is not plain: the odd bytes, and what stands at no odd byte."""
+    marks = [bytes([byte]) for byte in set(odd)]
+    marks += [mark for mark in _NOT_PLAIN if mark[:1] in raw]
+    places: list[int] = []
+    for mark in marks:
+        place = raw.find(mark)
+        while place >= 0:
+            places.append(place)
+            place = raw.find(mark, place + 1)
+    return sorted(places)
 
 
 def address(text: str) -> str | None:

@@ -28,7 +28,7 @@ from pepi_stream.formats.mailgun_event import MailgunEvent, MailgunRecord, Signa
 from pepi_stream.formats.mailgun_legacy import is_legacy, modern
 from pepi_stream.formats.readers import NOBODY, reader
 from pepi_stream.formats.times import event_ms, with_ms
-from pepi_stream.formats.verdicts import add_verdicts
+from pepi_stream.formats.verdicts import Verdict, add_verdicts
 
 _NAMES = {
     "accepted": "queued",
@@ -118,12 +118,7 @@ class MailgunFormat(JsonFormat[MailgunRecord]):
             machines = [True if bot else None for bot in bots]
             not_all_none(columns, "is_machine", machines)
         if "failed" in canonical:
-            add_verdicts(
-                columns,
-                [_REASON_CLASS.get(e.reason or "") for e in events],
-                [_coarse(e) for e in events],
-                [e.delivery_status and _reply(e.delivery_status) for e in events],
-            )
+            add_verdicts(columns, lambda index: _verdict(events[index]))
         return columns
 
 
@@ -134,11 +129,14 @@ def _failed(event: MailgunEvent) -> str:
     return "deferred" if event.severity == "temporary" else "bounced"
 
 
-def _coarse(event: MailgunEvent) -> str | None:
+def _verdict(event: MailgunEvent) -> Verdict:
     status = event.delivery_status
-    if status and status.bounce_type:
-        return status.bounce_type if status.bounce_type in ("hard", "soft") else None
-    return "hard" if (event.reason, event.severity) == ("bounce", "permanent") else None
+    coarse: str | None = None
+    if status and status.bounce_type in ("hard", "soft"):
+        coarse = status.bounce_type
+    elif (event.reason, event.severity) == ("bounce", "permanent"):
+        coarse = "hard"
+    return Verdict(_REASON_CLASS.get(event.reason or ""), coarse, status and _reply(status))
 
 
 def _reply(status: Status) -> str | None:

@@ -18,7 +18,7 @@ import msgspec
 from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import JsonFormat, short_uids, without_time
 from pepi_stream.formats.times import event_ms
-from pepi_stream.formats.verdicts import add_verdicts
+from pepi_stream.formats.verdicts import Verdict, add_verdicts
 from pepi_stream.memo import look_up
 
 _NAMES = {
@@ -102,13 +102,15 @@ class PepipostFormat(JsonFormat[PepipostRecord]):
             "reason": reasons,
             "esp": Constant("pepipost", len(records)),
         }
-        types = [r.bounce_type or None for r in records]
-        if types.count(None) < len(types):
-            verdicts = [type_ and _BOUNCE_CLASS.get(type_.upper(), "soft") for type_ in types]
-            add_verdicts(columns, [None] * len(records), verdicts, reasons)
+        add_verdicts(columns, lambda index: _verdict(records[index], reasons[index]))
         if self.wants("event_uid"):
             columns["event_uid"] = _uids(own_names, ids, times, urls)
         return columns
+
+
+def _verdict(record: PepipostRecord, reply: object) -> Verdict:
+    type_ = record.bounce_type
+    return Verdict(None, _BOUNCE_CLASS.get(type_.upper(), "soft") if type_ else None, reply)
 
 
 def _uids(

@@ -31,7 +31,7 @@ from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import JsonFormat, not_all_none, short_uids, without_time
 from pepi_stream.formats.readers import NOBODY, reader
 from pepi_stream.formats.times import event_ms
-from pepi_stream.formats.verdicts import add_verdicts
+from pepi_stream.formats.verdicts import Verdict, add_verdicts
 
 _NAMES = {
     "Delivery": "delivered",
@@ -145,8 +145,9 @@ class PostmarkFormat(JsonFormat[PostmarkRecord]):
 
     def columns(self, records: Sequence[PostmarkRecord]) -> dict[str, Column]:
         """Turn records into columns; an unknown RecordType becomes ``other``."""
-        names = [_NAMES.get(r.record_type) or _name(r) for r in records]
-        if "bounced" in names:
+        own_names = [r.record_type for r in records]
+        names = [_NAMES.get(own) or _name(r) for own, r in zip(own_names, records, strict=True)]
+        if "Bounce" in own_names:
             names = [
                 _BOUNCE_NAMES.get(r.type or "", name) if name == "bounced" else name
                 for r, name in zip(records, names, strict=True)
@@ -186,16 +187,8 @@ class PostmarkFormat(JsonFormat[PostmarkRecord]):
                 )
             ),
         }
-        types = [r.type or "" for r in records]
-        if any(types):
-            verdicts = [_COARSE.get(type_) for type_ in types]
-            add_verdicts(
-                columns,
-                [_BOUNCE_CLASS.get(type_) for type_ in types],
-                verdicts,
-                [r.details for r in records],
-                verdicts,
-            )
+        if "Bounce" in own_names:
+            add_verdicts(columns, lambda index: _verdict(records[index]))
         not_all_none(columns, "url", [r.link or None for r in records])
         not_all_none(columns, "user_agent", [r.user_agent or None for r in records])
         not_all_none(columns, "ip", [(g and g.ip) or None for g in [r.geo for r in records]])
@@ -210,6 +203,11 @@ class PostmarkFormat(JsonFormat[PostmarkRecord]):
             not_all_none(columns, "os", [r.os for r in readers])
             not_all_none(columns, "device", [r.device for r in readers])
         return columns
+
+
+def _verdict(record: PostmarkRecord) -> Verdict:
+    said = record.type or ""
+    return Verdict(_BOUNCE_CLASS.get(said), _COARSE.get(said), record.details, trusted=True)
 
 
 def _name(record: PostmarkRecord) -> str:

@@ -30,7 +30,7 @@ from pepi_stream.formats.base import (
     without_time,
 )
 from pepi_stream.formats.times import event_ms
-from pepi_stream.formats.verdicts import add_verdicts
+from pepi_stream.formats.verdicts import Verdict, add_verdicts
 
 _NAMES = {
     "processed": "queued",
@@ -137,15 +137,14 @@ class SendgridFormat(JsonFormat[SendgridRecord]):
             "esp": Constant("sendgrid", len(records)),
             "event_uid": _uids(records, times),
         }
-        classified = [r.classification for r in records]
-        add_verdicts(
-            columns,
-            [said and _CLASSIFICATIONS.get(said.lower()) for said in classified],
-            [r.type and _TYPES.get(r.type) for r in records],
-            reasons,
-        )
+        add_verdicts(columns, lambda index: _verdict(records[index], reasons[index]))
         not_all_none(columns, "is_machine", [truth(r.machine_open) for r in records])
         return columns
+
+
+def _verdict(record: SendgridRecord, reply: object) -> Verdict:
+    exact = _CLASSIFICATIONS.get((record.classification or "").lower())
+    return Verdict(exact, _TYPES.get(record.type or ""), reply)
 
 
 def _uids(records: Sequence[SendgridRecord], times: Sequence[int | None]) -> Column:

@@ -12,7 +12,7 @@ import msgspec
 from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import FormatError, short_uids
 from pepi_stream.formats.times import event_ms, with_ms
-from pepi_stream.formats.verdicts import add_verdicts
+from pepi_stream.formats.verdicts import FAILURES, Verdict, add_verdicts
 
 _NAMES = {
     "Send": "sent",
@@ -223,19 +223,19 @@ def columns_of(
                 details, people, own_names, names, reasons, strict=True
             )
         ]
-    if not {"bounced", "deferred", "dropped"}.isdisjoint(canonical.values()):
-        add_verdicts(
-            columns,
-            [
-                "block"
-                if own == "Reject"
-                else _SUB_TYPES.get(d.bounce_sub_type or d.delay_type or "")
-                for own, d in zip(own_names, details, strict=True)
-            ],
-            [_COARSE.get(d.bounce_type or (d.delay_type and "Transient") or "") for d in details],
-            [type(p) is _Recipient and (p.diagnostic_code or p.status) for p in people],
-        )
+    if not FAILURES.isdisjoint(canonical.values()):
+        add_verdicts(columns, lambda i: _verdict(own_names[i], details[i], people[i]))
     return columns
+
+
+def _verdict(own: str | None, detail: _Detail, person: _Recipient | str | None) -> Verdict:
+    if own == "Reject":
+        return Verdict("block", None, None)
+    return Verdict(
+        _SUB_TYPES.get(detail.bounce_sub_type or detail.delay_type or ""),
+        _COARSE.get(detail.bounce_type or (detail.delay_type and "Transient") or ""),
+        type(person) is _Recipient and (person.diagnostic_code or person.status),
+    )
 
 
 def _failed(detail: _Detail, person: _Recipient | str | None) -> str:

@@ -26,7 +26,7 @@ from pepi_stream.events import Column, Constant
 from pepi_stream.formats.base import FormatError, JsonFormat, not_all_none, short_uids, truth
 from pepi_stream.formats.readers import NOBODY, reader
 from pepi_stream.formats.times import event_ms
-from pepi_stream.formats.verdicts import add_verdicts
+from pepi_stream.formats.verdicts import Verdict, add_verdicts
 
 _NAMES = {
     "injection": "queued",
@@ -126,11 +126,10 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
         own_names = [e.type for e in events]
         names = {name: _NAMES.get(name, "other") for name in set(own_names)}
         event_names = [names[own] for own in own_names]
-        classes = [str(e.bounce_class or "") for e in events]
         if "bounced" in names.values():
             event_names = [
-                _BOUNCE_NAMES.get(class_, name) if name == "bounced" else name
-                for class_, name in zip(classes, event_names, strict=True)
+                _BOUNCE_NAMES.get(str(e.bounce_class), name) if name == "bounced" else name
+                for e, name in zip(events, event_names, strict=True)
             ]
         reasons = [e.raw_reason or e.reason or None for e in events]
         if "other" in event_names:
@@ -163,13 +162,7 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
                 ]
             ),
         }
-        if any(classes):
-            add_verdicts(
-                columns,
-                [_BOUNCE_CLASS.get(class_) for class_ in classes],
-                [_COARSE.get(class_) for class_ in classes],
-                reasons,
-            )
+        add_verdicts(columns, lambda index: _verdict(events[index], reasons[index]))
         machine = [truth(e.prefetched) for e in events]
         parsed = [e.parsed for e in events]
         if parsed.count(None) < len(parsed):
@@ -182,6 +175,11 @@ class SparkpostFormat(JsonFormat[SparkpostRecord]):
             not_all_none(columns, "os", [r.os for r in readers])
         not_all_none(columns, "is_machine", machine)
         return columns
+
+
+def _verdict(event: SparkpostEvent, reply: object) -> Verdict:
+    code = str(event.bounce_class)
+    return Verdict(_BOUNCE_CLASS.get(code), _COARSE.get(code), reply)
 
 
 def _why(records: Sequence[SparkpostRecord]) -> str:

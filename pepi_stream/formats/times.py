@@ -57,16 +57,16 @@ def with_ms(found: Column, *others: Callable[[], Sequence[Any]]) -> Column:
 
 
 def _known_ms(values: Sequence[Any]) -> Column:
-    if None in values:
+    try:
+        return (time_ms if values and type(values[0]) is str else epoch_ms)(values, "")
+    except FormatError:
         known = [value for value in values if value is not None]
-        if not known:
-            return Constant(None, len(values))
+    if not known:
+        return Constant(None, len(values))
+    if len(known) < len(values):
         made = iter(_known_ms(known))
         return [None if value is None else next(made) for value in values]
-    try:
-        return time_ms(values, "")
-    except FormatError:
-        return [_ms_or_none(value) for value in values]
+    return [_ms_or_none(value) for value in values]
 
 
 def _ms_or_none(value: Any) -> int | None:

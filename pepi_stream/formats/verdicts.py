@@ -9,44 +9,54 @@ since people delete such addresses for ever.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from pepi_stream.events import Column
-from pepi_stream.formats.base import not_all_none
 
 #: The events that fail, and so have a class.
 FAILURES: Final = frozenset(["bounced", "deferred", "dropped"])
 
 
-def add_verdicts(
-    columns: dict[str, Column],
-    exact: Sequence[str | None],
-    coarse: Sequence[str | None],
-    replies: Sequence[object],
-    hints: Sequence[str | None] | None = None,
-) -> None:
+class Verdict(NamedTuple):
+    """What a provider says of one failure.
+
+    Attributes:
+        exact: the cause, as the provider tells it.
+        coarse: what else it says.
+        reply: true when there is a server's reply.
+        trusted: a coarse ``hard`` is about the mailbox, and counts where the reply says nothing.
+    """
+
+    exact: str | None
+    coarse: str | None
+    reply: object
+    trusted: bool = False
+
+
+def add_verdicts(columns: dict[str, Column], verdict: Callable[[int], Verdict]) -> None:
     """Add ``bounce_class`` and ``bounce_hint`` of events that failed, where there are any.
 
     Args:
         columns: ``event_name`` is among them.
-        exact: the cause, as the provider tells it.
-        coarse: what else the provider says.
-        replies: true for each event of which there is a server's reply.
-        hints: what counts where that reply says nothing; by default what is coarse, but ``hard``.
+        verdict: of the event at an index; asked only for those that failed, which are few.
     """
-    if not any(exact) and not any(coarse):
-        return
-    if hints is None:
-        hints = [None if said == "hard" else said for said in coarse]
-    failed = [name in FAILURES for name in columns["event_name"]]
-    classes = [
-        (cause or (None if reply else said)) if fails else None
-        for fails, cause, said, reply in zip(failed, exact, coarse, replies, strict=True)
-    ]
-    left = [
-        hint if fails and not class_ else None
-        for fails, class_, hint in zip(failed, classes, hints, strict=True)
-    ]
-    not_all_none(columns, "bounce_class", classes)
-    not_all_none(columns, "bounce_hint", left)
+    names = columns["event_name"]
+    classes: dict[int, str] = {}
+    hints: dict[int, str] = {}
+    for index in [index for index, name in enumerate(names) if name in FAILURES]:
+        exact, coarse, reply, trusted = verdict(index)
+        if exact or (coarse and not reply):
+            classes[index] = exact or coarse or ""
+        elif coarse and (trusted or coarse != "hard"):
+            hints[index] = coarse
+    for column, found in (("bounce_class", classes), ("bounce_hint", hints)):
+        if found:
+            columns[column] = _column(found, len(names))
+
+
+def _column(values: dict[int, str], size: int) -> list[str | None]:
+    column: list[str | None] = [None] * size
+    for index, value in values.items():
+        column[index] = value
+    return column
