@@ -13,7 +13,7 @@ An array is of one provider: that of the first record whose keys tell. Payloads 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from functools import cache
 from typing import Any, Final
 
@@ -337,11 +337,12 @@ def _holds(value: msgspec.Raw, keys: Set[str]) -> bool:
         return False
 
 
-def _no_format(keys: Iterable[str], stranger: str | None) -> str:
+def _no_format(keys: Collection[str], stranger: str | None) -> str:
     if stranger:
         return f"of no known format; it looks like an event of {stranger}, which no format reads"
     shown = ", ".join(key[:40] for key in list(keys)[:10]) or "none"
-    return f"of no known format; its keys: {shown}"
+    remedy = "; plain events say event_name beside such keys" if "event" in keys else ""
+    return f"of no known format; its keys: {shown}{remedy}"
 
 
 def _merged(parts: Sequence[_Part]) -> Decoded:

@@ -183,7 +183,7 @@ def _one_epoch_ms(value: Any, field: str) -> int:
             raise ValueError  # digits for Python, but no provider's
         # Through float, milliseconds are exact until the year 9999 (2**53 ms is later).
         return int(value) * 1000 if str(value).isdecimal() else round(float(value) * 1000)
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         shown = str(value)[:40] or "empty"
         raise FormatError(f"field {field} is {shown}: seconds since 1970 expected") from None
 
