@@ -59,6 +59,28 @@ def test_real_replies(ours: BounceClass, part: str) -> None:
     assert len(wrong) <= 0.03 * len(replies), wrong
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "host mx.example.com[192.0.2.33] said: {} (in reply to RCPT TO command)",
+        "host mx.example.com[192.0.2.33] said: {} (in reply to MAIL FROM command)",
+        "SMTP error from remote mail server after RCPT TO:<user@example.com>: host mx: {}",
+        "smtp; {}",
+        "Remote server returned '{}'",
+        "Delivery to the following recipient failed permanently: {}",
+        "The response from the remote server was:\n{}",
+        "Failed to deliver to '<user@example.com>': {}",
+        "<user@example.com>... (reason: {})",
+    ],
+)
+def test_who_passes_a_reply_on_says_nothing(ours: BounceClass, said: str) -> None:
+    """Servers name the recipient, themselves and the command around the words that count."""
+    with CORPUS.open(encoding="utf-8", newline="") as file:
+        replies = [(reply["reply"], reply["event"]) for reply in csv.DictReader(file)]
+    other = [r for r, e in replies if ours.classify(said.format(r), e) != ours.classify(r, e)]
+    assert not other
+
+
 @pytest.mark.parametrize(("label", "reply"), CASES)
 def test_replies_that_were_classified_wrongly(ours: BounceClass, label: str, reply: str) -> None:
     assert ours.classify(reply) == label
