@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import msgspec
@@ -56,7 +56,8 @@ class Pipeline:
         pure = not any(":" in name for name in names)
         if pure:  # an extension may fill columns of any name; without one, the names are known
             for window in windows:
-                _check_dimensions(window)
+                _check_known(f"windows.{window.name}.by", window.by)
+        _check_known("sink.dedupe", settings.sink.dedupe)
         source = settings.source
         format = load_format(source.format)
         if (wanted := _wanted(settings)) is not None:
@@ -184,20 +185,20 @@ def _wanted(settings: Settings) -> frozenset[str] | None:
     # A format of one's own may be made of a built-in one, and read what that gives.
     if settings.enrich.enrichers or any(":" in name for name in (settings.source.format, *read)):
         return None
-    if settings.sink.dedupe != "off":
-        read |= {"event_uid", "esp"}
+    if settings.sink.dedupe:
+        read |= {"esp", *settings.sink.dedupe}
     return frozenset(read.union(*(window.by for window in settings.windows.values())))
 
 
-def _check_dimensions(window: Window) -> None:
+def _check_known(setting: str, names: Iterable[str]) -> None:
     known = {name for name, spec in COLUMNS.items() if spec.values is not None}
     known |= set(EVENT_FIELDS)
     known -= {"received_at"}  # not the event's own: a redelivery would count elsewhere
-    for name in window.by:
+    for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"windows.{window.name}.by: no column {name!r} to count by{hint}")
+            raise ConfigError(f"{setting}: no column {name!r}{hint}")
 
 
 def join(claim: Claim, format: str, parts: Sequence[Batch]) -> Batch:

@@ -76,7 +76,7 @@ class Preview:
         alone = batch.keep([index])
         specs = [spec for spec in schema.columns if spec.values is not None]
         position, element = batch.origin(index)
-        head = statements.insert_head(schema.table, [spec.name for spec in specs])
+        head = statements.insert_head(schema.names.event, [spec.name for spec in specs])
         windows = {}
         for window in schema.windows:
             [key] = window.count(alone)

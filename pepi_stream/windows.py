@@ -23,13 +23,12 @@ class Window:
     A late event counts in the window of its own time, however old. None counts as ''.
 
     Args:
-        name: the table is ``pepi_window_<name>``.
+        name: as in the settings.
         settings: span and columns.
     """
 
     def __init__(self, name: str, settings: WindowSettings) -> None:
         self.name = name
-        self.table = window_table(name)
         self.seconds = settings.seconds
         self.by = tuple(settings.by)
         # Compared as MySQL compares column names: without regard to case.
@@ -58,11 +57,6 @@ class Window:
 
     def _key(self, number: int, values: Iterable[object]) -> WindowKey:
         return WindowKey(number * self.seconds, tuple(map(_dimension, values)))
-
-
-def window_table(name: str) -> str:
-    """Return the name of a window's table."""
-    return f"pepi_window_{name}"
 
 
 def count_windows(windows: Iterable[Window], batch: Batch) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from pepi_stream.local.books import select
 from pepi_stream.settings import Settings
-from pepi_stream.sink.schema import DEAD_LETTERS
-from pepi_stream.windows import window_table
+from pepi_stream.tables import TableNames
 
 _MOST_NAMED = 5
 
@@ -36,11 +35,12 @@ def differences(page: dict[str, Any], mysql: Any, settings: Settings) -> list[st
         What differs, in words.
     """
     wrong = []
+    names = TableNames.from_settings(settings)
     if page["windows"].keys() != settings.windows.keys():
         wrong.append(f"the page has the windows {sorted(page['windows'])}")
     for name, shown in page["windows"].items():
         by = "".join(f", `{column}`" for column in settings.windows[name].by)
-        table = f"`{window_table(name)}`"
+        table = f"`{names.window(name)}`"
         rows = {
             (int(start), tuple(values)): int(n)
             for start, *values, n in select(
@@ -61,7 +61,7 @@ def differences(page: dict[str, Any], mysql: Any, settings: Settings) -> list[st
         [(there,)] = select(mysql, f"SELECT COUNT(*) FROM {table}")
         if int(there) <= settings.web.rows and len(rows) < int(there):
             wrong.append(f"{name}: shows {len(rows)} of {there} rows, and has room for all")
-    [(dead,)] = select(mysql, f"SELECT COUNT(*) FROM `{DEAD_LETTERS}` WHERE part = 0")
+    [(dead,)] = select(mysql, f"SELECT COUNT(*) FROM `{names.dead_letters}` WHERE part = 0")
     if page["figures"]["dead"]["value"] != int(dead):
         wrong.append(f"dead letters: {page['figures']['dead']['value']} of {dead}")
     return wrong

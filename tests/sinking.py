@@ -136,7 +136,7 @@ class Database:
 
     @property
     def table(self) -> str:
-        return self.schema.table
+        return self.schema.names.event
 
     async def dead(self) -> list[tuple[int, int | None, bytes, str]]:
         """(position, element, payload, reason) of each dead letter, its parts joined."""
@@ -158,8 +158,10 @@ class Database:
             return
         rows = await self.value(f"SELECT COUNT(*) FROM `{self.table}`")
         for window in self.schema.windows:
-            total = await self.value(f"SELECT COALESCE(SUM(n), 0) FROM `{window.table}`")
-            assert int(total) == rows, f"{window.table} counts {total} of {rows} rows"
+            total = await self.value(
+                f"SELECT COALESCE(SUM(n), 0) FROM `{self.schema.names.window(window.name)}`"
+            )
+            assert int(total) == rows, f"{window.name} counts {total} of {rows} rows"
 
 
 @asynccontextmanager

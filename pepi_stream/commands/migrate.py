@@ -24,6 +24,12 @@ _OPTIONS: list[Any] = [
         help="Print the statements that create tables, and do nothing. Which columns are added "
         "(ALTER TABLE) depends on the database, and is not in there.",
     ),
+    option(
+        "--take-over",
+        is_flag=True,
+        help="Hand the tables of another flow (another source.queue or sink.table) to this one, "
+        "after it was renamed. Its workers must have been stopped.",
+    ),
 ]
 
 
@@ -38,7 +44,7 @@ class migrate(PepiCommand):
 
     options = _OPTIONS
 
-    async def run(self, dry_run: bool, **kwargs: Any) -> int:
+    async def run(self, dry_run: bool, take_over: bool, **kwargs: Any) -> int:
         """Run the DDL, or print it."""
         schema = Schema.from_settings(self.settings)
         database = self.settings.database.connect_args()["db"]
@@ -54,7 +60,7 @@ class migrate(PepiCommand):
             seconds = self.settings.database.lock_wait_seconds
             await conn.query(f"SET SESSION lock_wait_timeout = {seconds}")
             for table in schema.definitions():
-                done = await _bring_up_to_date(conn, table)
+                done = await _bring_up_to_date(conn, table, take_over=take_over)
                 _, problem, remedy = judge(table, await look_at(conn, table.name))
                 if problem:
                     problems.append(f"table {table.name} {problem}; {remedy}")
@@ -90,7 +96,7 @@ class migrate(PepiCommand):
             conn.close()
 
 
-async def _bring_up_to_date(conn: aiomysql.Connection, table: Table) -> str:
+async def _bring_up_to_date(conn: aiomysql.Connection, table: Table, *, take_over: bool) -> str:
     """Create the table, or add the columns that it lacks and may be given; say what was done."""
     found = await look_at(conn, table.name)
     if found is None:
@@ -114,7 +120,11 @@ async def _bring_up_to_date(conn: aiomysql.Connection, table: Table) -> str:
         else:
             added = [c.name for c in columns]
             found = await look_at(conn, table.name) or found
-    return f"upgraded: added {', '.join(added)}" if added else "there already"
+    done = [f"added {', '.join(added)}"] if added else []
+    if table.flow and found.flow != table.flow and (take_over or (found.ours and not found.flow)):
+        await _change(conn, table.remember(), f"writing the flow into the table {table.name}")
+        done.append(f"taken over from the queue {found.flow.queue!r}" if found.flow else "marked")
+    return f"upgraded: {', '.join(done)}" if done else "there already"
 
 
 async def _change(conn: aiomysql.Connection, statement: str, doing: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import aiomysql
 
 from pepi_stream.events import MAX_REASON
-from pepi_stream.live import queries
+from pepi_stream.live.queries import Queries
 from pepi_stream.sink.connection import fetch
 
 #: Dead letters that are listed.
@@ -20,11 +20,12 @@ SHOWN_BYTES: Final = 256 * 1024
 Sizes = dict[int, int]
 
 
-async def newest(conn: aiomysql.Connection, sizes: Sizes) -> list[dict[str, Any]]:
+async def newest(conn: aiomysql.Connection, queries: Queries, sizes: Sizes) -> list[dict[str, Any]]:
     """Return the newest ones as ``docs/live.md`` lists them.
 
     Args:
         conn: any.
+        queries: over the flow's tables.
         sizes: what is known of them already; what is learnt is added, what is not listed, dropped.
     """
     rows = await fetch(conn, queries.newest_letters(LISTED, MAX_REASON))
@@ -42,7 +43,7 @@ async def newest(conn: aiomysql.Connection, sizes: Sizes) -> list[dict[str, Any]
     ]
 
 
-async def whole(conn: aiomysql.Connection, seq: int) -> dict[str, Any] | None:
+async def whole(conn: aiomysql.Connection, queries: Queries, seq: int) -> dict[str, Any] | None:
     """Return one with its payload, as ``docs/live.md`` has it; None when there is none."""
     found = await fetch(conn, queries.letter(seq))
     if not found:

@@ -25,6 +25,7 @@ from pepi_stream.live.listener import listen
 from pepi_stream.live.look import Lookout
 from pepi_stream.live.merge import AbandonedError, Merger, claim_keys
 from pepi_stream.live.page import Page
+from pepi_stream.live.queries import Queries
 from pepi_stream.live.recent import Recent
 from pepi_stream.live.rows import RowTable
 from pepi_stream.live.series import SeriesTable
@@ -35,6 +36,7 @@ from pepi_stream.settings import Settings
 from pepi_stream.sink import connect
 from pepi_stream.sink.connection import disconnect
 from pepi_stream.sink.failures import mysql_failure
+from pepi_stream.tables import TableNames
 from pepi_stream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ class Live:
     ) -> None:
         self._settings = settings
         self._windows = pipeline.windows
+        self._queries = Queries(TableNames.from_settings(settings))
         self._rows = rows
         self._held, self._committed, self._checked = held, committed, checked
         self._redis, self._mysql = redis or Upstream("Redis"), mysql or Upstream("MySQL")
@@ -108,7 +111,13 @@ class Live:
         now = time.monotonic()
         self._recent = Recent(now)
         self._merger = Merger(self._tables)
-        self._lookout = Lookout(self.store, settings.database, pipeline.format, mysql=self._mysql)
+        self._lookout = Lookout(
+            self.store,
+            settings.database,
+            pipeline.format,
+            mysql=self._mysql,
+            ledger=TableNames.from_settings(settings).ledger,
+        )
         self._page = Page(
             self._merger,
             self._recent,
@@ -164,7 +173,7 @@ class Live:
         async with self._looking:
             conn = await connect(self._settings.database)
             try:
-                return await letters.whole(conn, seq)
+                return await letters.whole(conn, self._queries, seq)
             except Exception as exc:
                 raise mysql_failure(exc, "reading a dead letter") from exc
             finally:
@@ -310,6 +319,7 @@ class Live:
         try:
             snapshot, ledger = await read_snapshot(
                 conn,
+                self._queries,
                 self._windows,
                 limit=self._rows,
                 now=time.time(),
@@ -348,7 +358,7 @@ class Live:
         self._letters_due = False
         conn = await connect(self._settings.database)
         try:
-            self._page.set_letters(await letters.newest(conn, self._sizes))
+            self._page.set_letters(await letters.newest(conn, self._queries, self._sizes))
         finally:
             await disconnect(conn)
 

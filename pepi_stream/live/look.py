@@ -65,12 +65,20 @@ class Lookout:
         database: settings.
         format: reads the payload at the head.
         mysql: told whether MySQL takes what is written to it.
+        ledger: the table to try that with.
     """
 
     def __init__(
-        self, store: ClaimStore, database: DatabaseSettings, format: Format, *, mysql: Upstream
+        self,
+        store: ClaimStore,
+        database: DatabaseSettings,
+        format: Format,
+        *,
+        mysql: Upstream,
+        ledger: str,
     ) -> None:
         self._mysql = mysql
+        self._ledger = ledger
         self._turn = 0
         self._store = store
         self._database = database
@@ -160,7 +168,7 @@ class Lookout:
         """Find out whether MySQL takes writes, which a worker without events would not know."""
         try:
             async with asyncio.timeout(_WRITE_SECONDS):
-                await execute(conn, statements.delete_nothing())
+                await execute(conn, statements.delete_nothing(self._ledger))
         except Exception as exc:
             failure = _mysql(exc, _TRYING)
             if isinstance(exc, TimeoutError):

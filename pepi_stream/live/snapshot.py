@@ -11,8 +11,9 @@ import aiomysql
 from pymysql.err import MySQLError
 
 from pepi_stream.errors import FatalError
-from pepi_stream.live import letters, queries
+from pepi_stream.live import letters
 from pepi_stream.live.merge import Ledger
+from pepi_stream.live.queries import BEGIN, END, Queries
 from pepi_stream.live.rows import WHOLE_START_FACTOR, Row, WindowSeed, too_many
 from pepi_stream.live.series import MAX_NAMES, OTHER, SeriesSeed, span
 from pepi_stream.live.tables import Snapshot, series_window
@@ -31,6 +32,7 @@ NO_GRANT: Final = "grant SELECT on pepi_dead_letter to see them"
 
 async def read_snapshot(
     conn: aiomysql.Connection,
+    queries: Queries,
     windows: Sequence[Window],
     *,
     limit: int,
@@ -43,6 +45,7 @@ async def read_snapshot(
 
     Args:
         conn: with the sink's session; nothing is left open on it.
+        queries: over the flow's tables.
         windows: which to read.
         limit: rows of a window, at most.
         now: seconds since 1970.
@@ -54,25 +57,26 @@ async def read_snapshot(
         PepiError: MySQL's failure, sorted.
     """
     try:
-        for statement in queries.BEGIN:
+        for statement in BEGIN:
             await conn.query(statement)
-        known = await _known(conn, asked, since)
+        known = await _known(conn, queries, asked, since)
         read = {
-            w.name: await _read_window(conn, w, limit, int(now) + AHEAD_SECONDS) for w in windows
+            w.name: await _read_window(conn, queries, w, limit, int(now) + AHEAD_SECONDS)
+            for w in windows
         }
         series = None
         if (window := series_window(windows)) is not None:
-            series = await _read_series(conn, window, now)
-        snapshot = Snapshot(read, series, **await _read_dead(conn, sizes))
+            series = await _read_series(conn, queries, window, now)
+        snapshot = Snapshot(read, series, **await _read_dead(conn, queries, sizes))
         if not conn.closed:
-            await conn.query(queries.END)
+            await conn.query(END)
     except Exception as exc:
         raise mysql_failure(exc, "reading the live tables") from exc
     return snapshot, Ledger(asked, since, known)
 
 
 async def _known(
-    conn: aiomysql.Connection, asked: Iterable[bytes], since: bytes
+    conn: aiomysql.Connection, queries: Queries, asked: Iterable[bytes], since: bytes
 ) -> frozenset[bytes]:
     known: set[bytes] = set()
     ids = iter(sorted(asked))
@@ -88,7 +92,7 @@ async def _known(
 
 
 async def _read_window(
-    conn: aiomysql.Connection, window: Window, limit: int, ceiling: int
+    conn: aiomysql.Connection, queries: Queries, window: Window, limit: int, ceiling: int
 ) -> WindowSeed:
     """Read the newest starts that are wholly among so many rows."""
     rows: list[Row] = []
@@ -111,7 +115,9 @@ async def _read_window(
     return WindowSeed(rows[-1][0], ceiling, rows)
 
 
-async def _read_series(conn: aiomysql.Connection, window: Window, now: float) -> SeriesSeed:
+async def _read_series(
+    conn: aiomysql.Connection, queries: Queries, window: Window, now: float
+) -> SeriesSeed:
     first, last = span(now)
     names = await fetch(conn, queries.series_names(window, first, last, MAX_NAMES))
     rows = await fetch(
@@ -124,11 +130,13 @@ async def _read_series(conn: aiomysql.Connection, window: Window, now: float) ->
     return SeriesSeed(first, last, [(int(s), name.decode(), int(n)) for s, name, n in rows])
 
 
-async def _read_dead(conn: aiomysql.Connection, sizes: letters.Sizes) -> dict[str, Any]:
+async def _read_dead(
+    conn: aiomysql.Connection, queries: Queries, sizes: letters.Sizes
+) -> dict[str, Any]:
     """Read them last: when counting takes too long, the connection is closed."""
     newest: Sequence[dict[str, Any]] = ()
     try:
-        newest = await letters.newest(conn, sizes)
+        newest = await letters.newest(conn, queries, sizes)
         async with asyncio.timeout(_COUNT_SECONDS):
             [(dead, hour)] = await fetch(conn, queries.count_dead())
     except TimeoutError:

@@ -8,8 +8,7 @@ import pymysql
 
 from pepi_stream.claims.keys import claim_key, claims_key
 from pepi_stream.settings import Settings
-from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
-from pepi_stream.windows import window_table
+from pepi_stream.tables import TableNames
 
 #: Events by (start of the window in seconds since 1970, dimensions...).
 Groups = dict[tuple[str, ...], int]
@@ -73,6 +72,7 @@ def find(client: Any, mysql: Any, settings: Settings) -> Found:
         settings: of the workers.
     """
     found = Found()
+    names = TableNames.from_settings(settings)
     queue, table = settings.source.queue, f"`{settings.sink.table}`"
     for key in sorted(raw.decode(errors="replace") for raw in client.keys("*")):
         if key.startswith(claim_key(queue, "")):
@@ -82,14 +82,14 @@ def find(client: Any, mysql: Any, settings: Settings) -> Found:
     found.queued = client.llen(queue)
     found.leases = client.zcard(claims_key(queue))
     found.rows = _number(mysql, f"SELECT COUNT(*) FROM {table}")
-    found.dead = _number(mysql, f"SELECT COUNT(*) FROM `{DEAD_LETTERS}` WHERE part = 0")
-    found.ledger = ledger(mysql)
+    found.dead = _number(mysql, f"SELECT COUNT(*) FROM `{names.dead_letters}` WHERE part = 0")
+    found.ledger = ledger(mysql, settings)
     column = {c.value: f"`{c.name}`" for c in settings.sink.columns}
     if name := column.get("event_name"):
         groups = select(mysql, f"SELECT {name}, COUNT(*) FROM {table} GROUP BY 1")
         found.by_event = {str(event): int(n) for event, n in groups}
     for window, spec in settings.windows.items():
-        counts = f"`{window_table(window)}`"
+        counts = f"`{names.window(window)}`"
         found.windows[window] = _number(mysql, f"SELECT COALESCE(SUM(n), 0) FROM {counts}")
         if not column.keys() >= {"occurred_at", *spec.by}:
             continue
@@ -120,9 +120,10 @@ def differing(window: str, rows: Groups, counts: Groups) -> Iterator[str]:
         yield f"window {window} differs in {len(keys) - _MOST_NAMED} further groups"
 
 
-def ledger(mysql: Any) -> int:
+def ledger(mysql: Any, settings: Settings) -> int:
     """Return the payloads of all claims that took effect."""
-    return _number(mysql, f"SELECT COALESCE(SUM(payloads), 0) FROM `{LEDGER}`")
+    table = TableNames.from_settings(settings).ledger
+    return _number(mysql, f"SELECT COALESCE(SUM(payloads), 0) FROM `{table}`")
 
 
 def _number(mysql: Any, sql: str) -> int:

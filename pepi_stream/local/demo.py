@@ -203,12 +203,12 @@ def _drain(stack: Stack, client: Any, mysql: Any, n: int, began: float) -> Drain
         pipe.llen(queue)
         pipe.zcard(claims_key(queue))
         queued, claimed = pipe.execute()
-        if not queued and not claimed and ledger(mysql) >= n:
+        if not queued and not claimed and ledger(mysql, stack.settings) >= n:
             return Drain(time.monotonic() - began, None)
         now = time.monotonic()
         if now - looked > _PROGRESS_SECONDS:
             looked = now
-            committed = ledger(mysql)
+            committed = ledger(mysql, stack.settings)
             _say(f"drained {committed:,} of {n:,} events ({committed / (now - began):,.0f}/s)")
             if (queued, committed) != seen:
                 seen, progress = (queued, committed), now

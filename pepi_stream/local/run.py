@@ -23,8 +23,7 @@ from pepi_stream.claims.keys import claims_key
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.process import free_port, port_is_free
 from pepi_stream.local.stack import Interrupted, Signals, Stack
-from pepi_stream.sink.schema import DEAD_LETTERS
-from pepi_stream.windows import window_table
+from pepi_stream.tables import TableNames
 
 _RATE = 1000.0  # events a second
 _PORT = 6066
@@ -61,10 +60,12 @@ class Gauge:
         self._mysql = stack.mysql()
         self._queue = settings.source.queue
         table = f"`{settings.sink.table}`"
+        names = TableNames.from_settings(settings)
+        self._dead_letters = names.dead_letters
         # A window table has some thousand rows where the event table has millions.
         if settings.windows:
             name = "minute" if "minute" in settings.windows else min(settings.windows)
-            self._rows_sql = f"SELECT COALESCE(SUM(n), 0) FROM `{window_table(name)}`"
+            self._rows_sql = f"SELECT COALESCE(SUM(n), 0) FROM `{names.window(name)}`"
         else:
             self._rows_sql = f"SELECT COUNT(*) FROM {table}"
         column = {c.value: c.name for c in settings.sink.columns}
@@ -83,7 +84,7 @@ class Gauge:
         queued, claimed = pipe.execute()
         rows = self._one(self._rows_sql)
         # Part 0, because a payload too big for one statement is kept in several parts.
-        dead = self._one(f"SELECT COUNT(*) FROM `{DEAD_LETTERS}` WHERE part = 0")
+        dead = self._one(f"SELECT COUNT(*) FROM `{self._dead_letters}` WHERE part = 0")
         newest = self._one(self._newest_sql) if self._newest_sql else None
         age = None if newest is None else max(0.0, time.time() - float(newest))
         return Figures(int(rows), int(dead), int(queued), int(claimed), age)

@@ -7,18 +7,17 @@ Nothing is read or built at import. All defaults are in config/pepi.toml; the mo
 from pepi_stream.settings.layers import load_settings
 from pepi_stream.settings.listing import describe
 from pepi_stream.settings.models import (
-    ColumnSetting,
     DatabaseSettings,
     EnrichSettings,
     IngestSettings,
     RedisSettings,
     Settings,
-    SinkSettings,
     SourceSettings,
     WebSettings,
     WindowSettings,
     WorkerSettings,
 )
+from pepi_stream.settings.sink import ColumnSetting, SinkSettings
 from pepi_stream.settings.tls import TlsFile, TlsSettings
 from pepi_stream.settings.urls import redact_url
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, SecretStr
 
-from pepi_stream.settings.models import ColumnSetting, SettingPath, Settings, origin_of
+from pepi_stream.settings.models import SettingPath, Settings, origin_of
+from pepi_stream.settings.sink import ColumnSetting
 from pepi_stream.settings.urls import redact_url
 
 

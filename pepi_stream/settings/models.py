@@ -8,18 +8,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pepi_stream.errors import ConfigError
+from pepi_stream.settings.fields import (
+    Float,
+    Int,
+    Reference,
+    Section,
+    SqlName,
+    WindowName,
+    distinct,
+    matching,
+)
+from pepi_stream.settings.sink import SinkSettings
 from pepi_stream.settings.tls import TlsSettings
 from pepi_stream.settings.urls import mysql_args, redis_args
 
@@ -27,58 +34,12 @@ SettingPath = tuple[str | int, ...]
 """The keys and indexes that lead to a setting, from the top."""
 
 
-def _no_bool(value: object) -> object:
-    # pydantic would take true for 1.
-    if isinstance(value, bool):
-        raise ValueError("should be a number, not true or false")
-    return value
-
-
-def _matching(pattern: str, allowed: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"should be {allowed}")
-        return text
-
-    return AfterValidator(check)
-
-
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    # Compared as MySQL compares column names: without regard to case.
-    if len({name.lower() for name in names}) < len(names):
-        raise ValueError("should not have the same name twice")
-    return names
-
-
-_Int = Annotated[int, BeforeValidator(_no_bool)]
-_Float = Annotated[float, BeforeValidator(_no_bool)]
-_SqlName = Annotated[
-    str, _matching(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "an SQL name: 1 to 64 letters, digits and _")
-]
-_Reference = Annotated[
-    str,
-    _matching(
-        r"[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Za-z_]\w*",
-        "a built-in's name, or module:attr for your own",
-    ),
-]
-_WindowName = Annotated[
-    str, _matching(r"[a-z][a-z0-9_]{0,40}", "1 to 41 lower-case letters, digits and _")
-]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-
-class RedisSettings(_Section):
+class RedisSettings(Section):
     """The Redis server that holds the queue and its claims."""
 
     url: SecretStr
     """redis://, rediss:// (TLS) or unix:// address; may hold a password."""
-    timeout_seconds: Annotated[_Float, Field(gt=0, le=300)]
+    timeout_seconds: Annotated[Float, Field(gt=0, le=300)]
     """Seconds to wait for a connection or a reply."""
 
     @field_validator("url")
@@ -99,17 +60,17 @@ class RedisSettings(_Section):
             raise ConfigError(f"redis.url {error}") from None
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """The MySQL or MariaDB server that events end in."""
 
     url: SecretStr
     """mysql://user:password@host:port/database address; ?unix_socket= and ?ssl_...= for TLS."""
-    timeout_seconds: Annotated[_Float, Field(gt=0, le=300)]
+    timeout_seconds: Annotated[Float, Field(gt=0, le=300)]
     """Seconds to wait for a connection."""
-    lock_wait_seconds: Annotated[_Int, Field(ge=1, le=60)]
+    lock_wait_seconds: Annotated[Int, Field(ge=1, le=60)]
     """Whole seconds a statement waits for a row lock (innodb_lock_wait_timeout), and for a table
     that somebody has locked (lock_wait_timeout)."""
-    idle_seconds: Annotated[_Int, Field(ge=1, le=86_400)]
+    idle_seconds: Annotated[Int, Field(ge=1, le=86_400)]
     """Whole seconds after which MySQL ends a silent connection, transaction and all."""
 
     @field_validator("url")
@@ -144,28 +105,28 @@ class DatabaseSettings(_Section):
             raise ConfigError(f"database.url {error}") from None
 
 
-class SourceSettings(_Section):
+class SourceSettings(Section):
     """What is taken from Redis, and how."""
 
     queue: Annotated[str, Field(min_length=1, max_length=512)]
     """The Redis list of payloads; without { and }."""
-    format: _Reference
+    format: Reference
     """How payloads are read: a built-in format or module:attr."""
-    claim_max: Annotated[_Int, Field(ge=1, le=1_000_000)]
+    claim_max: Annotated[Int, Field(ge=1, le=1_000_000)]
     """Payloads in a claim, at most."""
-    claim_max_bytes: Annotated[_Int, Field(ge=1, le=512 * 2**20)]
+    claim_max_bytes: Annotated[Int, Field(ge=1, le=512 * 2**20)]
     """Bytes in a claim, at most (but at least one payload)."""
-    payload_max_bytes: Annotated[_Int, Field(ge=1024, le=512 * 2**20)]
+    payload_max_bytes: Annotated[Int, Field(ge=1024, le=512 * 2**20)]
     """Bytes of a payload, at most, up to what Redis takes; one above is a dead letter, whole."""
-    payload_max_events: Annotated[_Int, Field(ge=1, le=100_000)]
+    payload_max_events: Annotated[Int, Field(ge=1, le=100_000)]
     """Events of a payload, at most; one with more is a dead letter, whole."""
-    max_in_flight: Annotated[_Int, Field(ge=1, le=10_000)]
+    max_in_flight: Annotated[Int, Field(ge=1, le=10_000)]
     """Claims a worker holds open at once."""
-    lease_seconds: Annotated[_Float, Field(ge=3, le=3600)]
+    lease_seconds: Annotated[Float, Field(ge=3, le=3600)]
     """Seconds a claim is kept without a renewal. Three leave time to renew it more than once."""
-    recover_seconds: Annotated[_Float, Field(ge=0.05, le=3600)]
+    recover_seconds: Annotated[Float, Field(ge=0.05, le=3600)]
     """Seconds between two looks for expired claims."""
-    max_deliveries: Annotated[_Int, Field(ge=1, le=1000)]
+    max_deliveries: Annotated[Int, Field(ge=1, le=1000)]
     """Deliveries after which a claim is processed record by record."""
 
     @field_validator("queue")
@@ -176,14 +137,14 @@ class SourceSettings(_Section):
         return queue
 
 
-class EnrichSettings(_Section):
+class EnrichSettings(Section):
     """What is worked out from each event."""
 
-    enrichers: tuple[_Reference, ...]
+    enrichers: tuple[Reference, ...]
     """Built-in enrichers or module:attr, in the order they run."""
     on_error: Literal["dead_letter", "skip"]
     """What becomes of a batch for which an enricher raises, twice."""
-    slow_seconds: Annotated[_Float, Field(gt=0, le=3600)]
+    slow_seconds: Annotated[Float, Field(gt=0, le=3600)]
     """Seconds an enricher may take for a batch before the log says so."""
     mailbox_providers: str
     """Path of a map of one's own, looked at before ours; empty for none."""
@@ -197,12 +158,12 @@ class EnrichSettings(_Section):
     """Path of a MaxMind DB with autonomous systems; empty for none."""
 
 
-class WindowSettings(_Section):
+class WindowSettings(Section):
     """One tumbling window; its name is the key in `Settings.windows`."""
 
-    seconds: Annotated[_Int, Field(ge=1, le=86_400)]
+    seconds: Annotated[Int, Field(ge=1, le=86_400)]
     """Length in whole seconds; divides a day."""
-    by: Annotated[tuple[_SqlName, ...], Field(max_length=8), AfterValidator(_distinct)]
+    by: Annotated[tuple[SqlName, ...], Field(max_length=8), AfterValidator(distinct)]
     """Event fields to count apart."""
 
     @field_validator("seconds")
@@ -213,80 +174,12 @@ class WindowSettings(_Section):
         return seconds
 
 
-class ColumnSetting(_Section):
-    """One column of the event table; a plain string in the settings stands for one of these."""
-
-    name: _SqlName
-    """The SQL column."""
-    value: _Reference
-    """What goes in: a built-in column or module:attr. The built-in `name` when left out."""
-    type: Annotated[str, Field(min_length=1, max_length=200)] | None
-    """SQL type for the DDL; None for the built-in's own."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _normalise(cls, entry: object) -> object:
-        if isinstance(entry, str):
-            # "module:attr" makes a column named attr.
-            entry = {"name": entry.rpartition(":")[2], "value": entry}
-        if isinstance(entry, dict):
-            defaults = {"value": entry["name"]} if "name" in entry else {}
-            entry = {"type": None} | defaults | entry
-        return entry
-
-
-class SinkSettings(_Section):
-    """How events are written to MySQL."""
-
-    table: _SqlName
-    """The table of the event rows."""
-    columns: tuple[ColumnSetting, ...]
-    """The table's columns, in order."""
-    max_rows: Annotated[_Int, Field(ge=1, le=1_000_000)]
-    """Rows that start a flush."""
-    max_bytes: Annotated[_Int, Field(ge=1024, le=2**30)]
-    """Bytes of one statement, at most, and of waiting rows that start a flush; up to 1 GiB, the
-    largest max_allowed_packet."""
-    max_age_seconds: Annotated[_Float, Field(ge=0, le=60)]
-    """Seconds the oldest claim waits before a flush; 0 flushes at once."""
-    connections: Annotated[_Int, Field(ge=1, le=64)]
-    """Connections that write at the same time."""
-    bulk: bool
-    """Whether rows go as parameters of a prepared statement where the server is MariaDB."""
-    dedupe: Literal["off", "event_uid"]
-    """What makes an event the repeat of another, which then takes no effect."""
-    dedupe_hours: Annotated[_Int, Field(ge=1, le=24 * 365)]
-    """Hours for which an event is remembered."""
-    retry_max_seconds: Annotated[_Float, Field(ge=0.05, le=3600)]
-    """Seconds between two tries, at most."""
-    ledger_retention_days: Annotated[_Int, Field(ge=1, le=3650)]
-    """Days a claim id is remembered; a day is 24 of the longest leases."""
-
-    @field_validator("table")
-    @classmethod
-    def _check_table(cls, table: str) -> str:
-        if re.fullmatch(r"pepi_(claim|dead_letter|seen|window_\w*)", table, re.IGNORECASE):
-            raise ValueError(
-                "should not be pepi_claim, pepi_dead_letter, pepi_seen or pepi_window_*"
-            )
-        return table
-
-    @field_validator("columns")
-    @classmethod
-    def _check_columns(cls, columns: tuple[ColumnSetting, ...]) -> tuple[ColumnSetting, ...]:
-        # Not a min_length: pydantic would count the entries that survived, and complain twice.
-        if not columns:
-            raise ValueError("should have at least 1 column")
-        _distinct(tuple(column.name for column in columns))
-        return columns
-
-
-class WebSettings(_Section):
+class WebSettings(Section):
     """The page and the probes."""
 
     bind: Annotated[str, Field(min_length=1)]
     """Address or host name to listen on."""
-    port: Annotated[_Int, Field(ge=1, le=65_535)]
+    port: Annotated[Int, Field(ge=1, le=65_535)]
     """TCP port."""
     token: SecretStr
     """What opens the page; empty for no token."""
@@ -294,9 +187,9 @@ class WebSettings(_Section):
     """Whether everybody who reaches a page without a token may look."""
     show_recipients: bool
     """Whether e-mail addresses are shown whole."""
-    rows: Annotated[_Int, Field(ge=50, le=10_000)]
+    rows: Annotated[Int, Field(ge=50, le=10_000)]
     """Rows of each window that a page gets, at most."""
-    clients: Annotated[_Int, Field(ge=1, le=10_000)]
+    clients: Annotated[Int, Field(ge=1, le=10_000)]
     """Pages that may be open at the same time."""
 
     @field_validator("token")
@@ -313,17 +206,17 @@ class WebSettings(_Section):
         return token
 
 
-class IngestSettings(_Section):
+class IngestSettings(Section):
     """The webhooks that are taken in."""
 
     formats: Annotated[
         tuple[
             Literal["pepipost", "sendgrid", "ses", "mailgun", "postmark", "sparkpost", "plain"], ...
         ],
-        AfterValidator(_distinct),
+        AfterValidator(distinct),
     ]
     """Formats that are taken in; none, and the path is not there."""
-    max_bytes: Annotated[_Int, Field(ge=1024, le=512 * 2**20)]
+    max_bytes: Annotated[Int, Field(ge=1024, le=512 * 2**20)]
     """Bytes of a request's body, at most."""
     unsigned: bool
     """Whether formats without a secret are taken in all the same: a proxy in front has looked."""
@@ -334,7 +227,7 @@ class IngestSettings(_Section):
     ses_topic_arns: tuple[
         Annotated[
             str,
-            _matching(
+            matching(
                 r"arn:aws[a-z-]*:sns:[a-z0-9-]{3,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
                 "the ARN of an SNS topic",
             ),
@@ -372,10 +265,10 @@ class IngestSettings(_Section):
         return key
 
 
-class WorkerSettings(_Section):
+class WorkerSettings(Section):
     """The life of a worker process."""
 
-    drain_seconds: Annotated[_Float, Field(ge=0, le=3600)]
+    drain_seconds: Annotated[Float, Field(ge=0, le=3600)]
     """Seconds a stopping worker may spend on the claims it holds."""
 
 
@@ -388,7 +281,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings
     source: SourceSettings
     enrich: EnrichSettings
-    windows: dict[_WindowName, WindowSettings]
+    windows: dict[WindowName, WindowSettings]
     """By name, which ends the window's table: pepi_window_<name>."""
     sink: SinkSettings
     web: WebSettings

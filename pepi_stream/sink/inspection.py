@@ -8,7 +8,7 @@ from typing import NamedTuple
 import aiomysql
 
 from pepi_stream.sink.connection import fetch
-from pepi_stream.sink.schema import MADE_BY, Schema, Table, TableColumn
+from pepi_stream.sink.schema import MADE_BY, Flow, Schema, Table, TableColumn
 
 _MIGRATE = "run `faust -A pepi_stream migrate`"
 
@@ -46,6 +46,11 @@ class Found(NamedTuple):
     def ours(self) -> bool:
         """Whether ``migrate`` made it, and so may change it."""
         return self.comment.startswith(MADE_BY)
+
+    @property
+    def flow(self) -> Flow | None:
+        """The flow that it belongs to, if it remembers one."""
+        return Flow.of(self.comment)
 
     def missing(self, table: Table) -> list[TableColumn]:
         """Return the columns of ``table`` that it lacks."""
@@ -103,6 +108,14 @@ def judge(table: Table, found: Found | None) -> TableState:
             name,
             "does not exist",
             f"{_MIGRATE}, or grant this user its privileges if it is there",
+        )
+    if table.flow and found.flow and found.flow != table.flow:
+        return TableState(
+            name,
+            f"belongs to another flow (queue {found.flow.queue!r}, table {found.flow.table})",
+            f"set sink.prefix to give this flow (queue {table.flow.queue!r}, table "
+            f"{table.flow.table}) tables of its own; or, if that flow was renamed to this one, "
+            "stop its workers and run `faust -A pepi_stream migrate --take-over`",
         )
     if found.engine.lower() != "innodb":
         return TableState(

@@ -19,11 +19,8 @@ from pepi_stream.events import Batch
 from pepi_stream.sink.bulk import BulkConnection, NoBulkError
 from pepi_stream.sink.connection import execute, execute_bulk, fetch
 from pepi_stream.sink.parameters import BLOB, blob
-from pepi_stream.sink.schema import SEEN
 
 _CHUNK = 10_000  # entries of a statement
-
-_ENTER = f"INSERT IGNORE INTO `{SEEN}` (`uid`, `claim_id`) VALUES "
 
 
 class Repeat(NamedTuple):
@@ -76,16 +73,39 @@ def find_repeats(
     return repeats
 
 
-def uid_hashes(batch: Batch) -> list[bytes | None]:
-    """Return the hashes of a batch's events."""
-    return list(map(uid_hash, batch.column("event_uid"), batch.column("esp")))
+def key_hashes(batch: Batch, columns: Sequence[str]) -> list[bytes | None]:
+    """Return 16 bytes that stand for each event's key, None for an event without one.
+
+    Args:
+        batch: the events.
+        columns: of ``sink.dedupe``; an event whose first one is NULL or empty has no key. In the
+            others, NULL is a value like any other.
+    """
+    first, *others = (batch.column(name) for name in columns)
+    esps = batch.column("esp")
+    if not others:
+        return list(map(uid_hash, first, esps))
+    return [
+        uid_hash(key, esp) if (key := _joined(values)) is not None else None
+        for esp, *values in zip(esps, first, *others, strict=True)
+    ]
 
 
-async def enter(conn: BulkConnection, uids: Iterable[bytes], claim: bytes) -> frozenset[bytes]:
+def _joined(values: Sequence[object]) -> str | None:
+    """Join the values of a key, so that no two keys are joined alike."""
+    if values[0] is None or values[0] == "":
+        return None
+    return "".join(["-" if v is None else f"{len(text := str(v))}:{text}" for v in values])
+
+
+async def enter(
+    conn: BulkConnection, seen: str, uids: Iterable[bytes], claim: bytes
+) -> frozenset[bytes]:
     """Enter uids in this transaction; return those that another one has entered before.
 
     Args:
         conn: in a transaction.
+        seen: the table of them.
         uids: hashes, each once.
         claim: key of a claim that no other transaction enters uids for.
 
@@ -96,46 +116,47 @@ async def enter(conn: BulkConnection, uids: Iterable[bytes], claim: bytes) -> fr
     ordered = sorted(uids)
     known: set[bytes] = set()
     for chunk in _chunks(ordered):
-        if await _insert(conn, chunk, claim) == len(chunk):
+        if await _insert(conn, seen, chunk, claim) == len(chunk):
             continue
         there = await fetch(
-            conn, f"SELECT `uid`, `claim_id` FROM `{SEEN}` WHERE `uid` IN ({_list(chunk)})"
+            conn, f"SELECT `uid`, `claim_id` FROM `{seen}` WHERE `uid` IN ({_list(chunk)})"
         )
         if len(there) < len(chunk):  # what is not there is no repeat: it must not be left out
             conn.bulk = False
             raise TransientError(
-                f"of {len(chunk)} uids only {len(there)} are in {SEEN}; they go as text now "
+                f"of {len(chunk)} uids only {len(there)} are in {seen}; they go as text now "
                 "(sink.bulk = false does so from the start)"
             )
         known.update(uid for uid, owner in there if owner != claim)
     return frozenset(known)
 
 
-async def forget(conn: BulkConnection, uids: Iterable[bytes]) -> None:
+async def forget(conn: BulkConnection, seen: str, uids: Iterable[bytes]) -> None:
     """Take back uids that this transaction entered."""
     for chunk in _chunks(sorted(uids)):
-        await execute(conn, f"DELETE FROM `{SEEN}` WHERE `uid` IN ({_list(chunk)})".encode())
+        await execute(conn, f"DELETE FROM `{seen}` WHERE `uid` IN ({_list(chunk)})".encode())
 
 
-def prune_statement(hours: int, limit: int) -> bytes:
+def prune_statement(seen: str, hours: int, limit: int) -> bytes:
     """Return the DELETE of at most ``limit`` entries older than ``hours``, the oldest first."""
     return (
-        f"DELETE FROM `{SEEN}` WHERE `seen_at` < CURRENT_TIMESTAMP - INTERVAL {hours} HOUR "
+        f"DELETE FROM `{seen}` WHERE `seen_at` < CURRENT_TIMESTAMP - INTERVAL {hours} HOUR "
         f"ORDER BY `seen_at` LIMIT {limit}"
     ).encode()
 
 
-async def _insert(conn: BulkConnection, uids: Sequence[bytes], claim: bytes) -> int:
+async def _insert(conn: BulkConnection, seen: str, uids: Sequence[bytes], claim: bytes) -> int:
+    head = f"INSERT IGNORE INTO `{seen}` (`uid`, `claim_id`) VALUES "
     if conn.bulk:
         owner = blob(claim)
         rows = "".join([blob(uid) + owner for uid in uids]).encode("latin-1")
         try:
-            return await execute_bulk(conn, _ENTER + "(?,?)", bytes([BLOB, BLOB]), [rows])
+            return await execute_bulk(conn, head + "(?,?)", bytes([BLOB, BLOB]), [rows])
         except NoBulkError:
             pass
     owner = f",X'{claim.hex()}'),"
     text = "".join([f"(X'{uid.hex()}'{owner}" for uid in uids])
-    return await execute(conn, (_ENTER + text[:-1]).encode())
+    return await execute(conn, (head + text[:-1]).encode())
 
 
 def _list(uids: Sequence[bytes]) -> str:

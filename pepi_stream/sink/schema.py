@@ -5,23 +5,49 @@ Nothing here is outside what MySQL 8 and MariaDB 10.6 or later have in common.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from pepi_stream.columns import ColumnSpec, load_columns
 from pepi_stream.settings import Settings
+from pepi_stream.sink.literals import quote
+from pepi_stream.tables import TableNames
 from pepi_stream.windows import MAX_DIMENSION, Window
-
-LEDGER = "pepi_claim"
-DEAD_LETTERS = "pepi_dead_letter"
-SEEN = "pepi_seen"
 
 #: How the COMMENT of every table that ``migrate`` made begins. It changes no other.
 MADE_BY = "pepi_stream:"
 
 _TABLE = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+_MARK = re.compile(r"of the flow (\[.*\])$")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"", re.DOTALL)
+
+
+class Flow(NamedTuple):
+    """What fills the tables of one prefix: they belong to it alone.
+
+    Its ledger, windows and dead letters are those of one queue and one event table: with another
+    flow's in them, the windows would not count the rows. Not the address of Redis: one queue is
+    known by several, and is the same after a move.
+
+    Attributes:
+        queue: ``source.queue``.
+        table: ``sink.table``.
+    """
+
+    queue: str
+    table: str
+
+    def mark(self) -> str:
+        """Return what the ledger's COMMENT ends with."""
+        return "of the flow " + json.dumps([self.queue, self.table])
+
+    @classmethod
+    def of(cls, comment: str) -> Flow | None:
+        """Return the flow that a COMMENT names; None when it names none."""
+        found = _MARK.search(comment)
+        return cls(*json.loads(found[1])) if found else None
 
 
 class TableColumn(NamedTuple):
@@ -61,6 +87,7 @@ class Table(NamedTuple):
         comment: what it holds.
         key: columns of its primary key; empty when a column's definition says it.
         also: columns of a further index, if it has one.
+        flow: what the table remembers that it belongs to; only the ledger does.
     """
 
     name: str
@@ -68,6 +95,7 @@ class Table(NamedTuple):
     comment: str
     key: Sequence[str] = ()
     also: Sequence[str] = ()
+    flow: Flow | None = None
 
     def create(self) -> str:
         """Return the CREATE TABLE statement; it leaves an existing table alone."""
@@ -79,8 +107,12 @@ class Table(NamedTuple):
         body = ",\n".join(lines)
         return (
             f"CREATE TABLE IF NOT EXISTS `{self.name}` (\n{body}\n) {_TABLE} "
-            f"COMMENT='{MADE_BY} {self.comment}'"
+            f"COMMENT={quote(f'{MADE_BY} {self.comment}')}"
         )
+
+    def remember(self) -> str:
+        """Return the ALTER TABLE statement that writes down the flow; it touches no row."""
+        return f"ALTER TABLE `{self.name}` COMMENT={quote(f'{MADE_BY} {self.comment}')}"
 
     def add(self, columns: Sequence[TableColumn]) -> str:
         """Return the ALTER TABLE statement that adds columns."""
@@ -88,54 +120,37 @@ class Table(NamedTuple):
         return f"ALTER TABLE `{self.name}` {added}"
 
 
-_LEDGER_TABLE = Table(
-    LEDGER,
-    [
-        TableColumn("claim_id", "BINARY(16) NOT NULL COMMENT 'UUIDv7: in order of time'"),
-        TableColumn("payloads", "INT UNSIGNED NOT NULL"),
-        TableColumn("digest", "BINARY(16) NOT NULL COMMENT 'of the payloads: tells a reused id'"),
-        TableColumn("committed_at", "DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)"),
-        # The default is not PROTOCOL: it is what workers write that know no version.
-        TableColumn(
-            "version", "TINYINT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'of the delivery protocol'"
-        ),
-    ],
-    "claims that have taken effect",
-    ["claim_id"],
+_LEDGER = (
+    TableColumn("claim_id", "BINARY(16) NOT NULL COMMENT 'UUIDv7: in order of time'"),
+    TableColumn("payloads", "INT UNSIGNED NOT NULL"),
+    TableColumn("digest", "BINARY(16) NOT NULL COMMENT 'of the payloads: tells a reused id'"),
+    TableColumn("committed_at", "DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)"),
+    # The default is not PROTOCOL: it is what workers write that know no version.
+    TableColumn(
+        "version", "TINYINT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'of the delivery protocol'"
+    ),
 )
-_DEAD_LETTERS_TABLE = Table(
-    DEAD_LETTERS,
-    [
-        TableColumn("seq", "BIGINT UNSIGNED NOT NULL AUTO_INCREMENT"),
-        TableColumn("claim_id", "BINARY(16) NOT NULL"),
-        TableColumn("position", "INT UNSIGNED NOT NULL COMMENT 'payload in the claim'"),
-        TableColumn(
-            "element",
-            "INT UNSIGNED NULL COMMENT 'event in the payload; NULL: the whole payload'",
-        ),
-        TableColumn(
-            "part",
-            "INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'a large payload has several'",
-        ),
-        TableColumn("payload", "LONGBLOB NOT NULL"),
-        TableColumn("reason", "TEXT NOT NULL"),
-        TableColumn("format", "VARCHAR(255) NOT NULL"),
-        TableColumn("created_at", "DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)"),
-    ],
-    "records that became no row",
-    ["seq"],
+_DEAD_LETTERS = (
+    TableColumn("seq", "BIGINT UNSIGNED NOT NULL AUTO_INCREMENT"),
+    TableColumn("claim_id", "BINARY(16) NOT NULL"),
+    TableColumn("position", "INT UNSIGNED NOT NULL COMMENT 'payload in the claim'"),
+    TableColumn(
+        "element",
+        "INT UNSIGNED NULL COMMENT 'event in the payload; NULL: the whole payload'",
+    ),
+    TableColumn(
+        "part",
+        "INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'a large payload has several'",
+    ),
+    TableColumn("payload", "LONGBLOB NOT NULL"),
+    TableColumn("reason", "TEXT NOT NULL"),
+    TableColumn("format", "VARCHAR(255) NOT NULL"),
+    TableColumn("created_at", "DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)"),
 )
-
-_SEEN_TABLE = Table(
-    SEEN,
-    [
-        TableColumn("uid", "BINARY(16) NOT NULL COMMENT 'hash of an event_uid'"),
-        TableColumn("claim_id", "BINARY(16) NOT NULL COMMENT 'first of the transaction'"),
-        TableColumn("seen_at", "DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP"),
-    ],
-    "events of the last hours, so that a repeat is known",
-    ["uid"],
-    ["seen_at"],
+_SEEN = (
+    TableColumn("uid", "BINARY(16) NOT NULL COMMENT 'hash of an event_uid'"),
+    TableColumn("claim_id", "BINARY(16) NOT NULL COMMENT 'first of the transaction'"),
+    TableColumn("seen_at", "DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP"),
 )
 
 
@@ -143,21 +158,24 @@ class Schema:
     """The configured tables.
 
     Args:
-        table: name of the event table.
-        columns: its columns, in order.
-        windows: the window tables.
-        dedupe: whether the events of the last hours are remembered.
+        names: of the tables.
+        columns: of the event table, in order.
+        windows: the windows, which have a table each.
+        flow: what fills the tables.
+        dedupe: columns that make an event the repeat of another; none, and none is remembered.
     """
 
     def __init__(
         self,
-        table: str,
+        names: TableNames,
         columns: Sequence[ColumnSpec],
         windows: Sequence[Window],
         *,
-        dedupe: bool = False,
+        flow: Flow,
+        dedupe: Sequence[str] = (),
     ) -> None:
-        self.table = table
+        self.names = names
+        self.flow = flow
         self.columns = columns
         self.windows = windows
         self.dedupe = dedupe
@@ -165,20 +183,35 @@ class Schema:
     @classmethod
     def from_settings(cls, settings: Settings) -> Schema:
         """Build the configured schema; raises ConfigError for a column nobody knows."""
+        names = TableNames.from_settings(settings)
         return cls(
-            settings.sink.table,
+            names,
             load_columns(settings.sink.columns),
             [Window(name, window) for name, window in settings.windows.items()],
-            dedupe=settings.sink.dedupe != "off",
+            flow=Flow(settings.source.queue, names.event),
+            dedupe=settings.sink.dedupe,
         )
 
     def definitions(self) -> list[Table]:
         """Return the tables, our own first."""
+        names = self.names
+        tables = [
+            Table(
+                names.ledger,
+                _LEDGER,
+                f"claims that have taken effect; {self.flow.mark()}",
+                ["claim_id"],
+                flow=self.flow,
+            ),
+            Table(names.dead_letters, _DEAD_LETTERS, "records that became no row", ["seq"]),
+        ]
+        if self.dedupe:
+            comment = "events of the last hours, so that a repeat is known"
+            tables.append(Table(names.seen, _SEEN, comment, ["uid"], ["seen_at"]))
         columns = [TableColumn(c.name, c.sql_type) for c in self.columns]
-        events = Table(self.table, columns, "events")
-        seen = [_SEEN_TABLE] if self.dedupe else []
-        windows = map(_window_table, self.windows)
-        return [_LEDGER_TABLE, _DEAD_LETTERS_TABLE, *seen, events, *windows]
+        tables.append(Table(names.event, columns, "events"))
+        tables += [_window_table(names.window(window.name), window) for window in self.windows]
+        return tables
 
     def tables(self) -> dict[str, list[str]]:
         """Return the columns that must exist, by table."""
@@ -189,10 +222,10 @@ class Schema:
         return [table.create() for table in self.definitions()]
 
 
-def _window_table(window: Window) -> Table:
+def _window_table(name: str, window: Window) -> Table:
     by = f"VARCHAR({MAX_DIMENSION}) NOT NULL"
     return Table(
-        window.table,
+        name,
         [
             TableColumn("window_start", "DATETIME NOT NULL COMMENT 'UTC'"),
             TableColumn("dimensions", "BINARY(16) NOT NULL COMMENT 'hash of the columns below'"),

@@ -12,54 +12,51 @@ from pepi_stream.claims.claim import Claim
 from pepi_stream.claims.protocol import PROTOCOL
 from pepi_stream.events import DeadLetter, WindowKey
 from pepi_stream.sink.literals import quote, quote_bytes
-from pepi_stream.sink.schema import DEAD_LETTERS, LEDGER
 from pepi_stream.windows import Window
 
-_LEDGER_HEAD = f"INSERT INTO `{LEDGER}` (`claim_id`, `payloads`, `digest`, `version`) VALUES "
-_DEAD_HEAD = (
-    f"INSERT INTO `{DEAD_LETTERS}` "
-    "(`claim_id`, `position`, `element`, `part`, `reason`, `format`, `payload`) VALUES "
-)
+_LEDGER_COLUMNS = ("claim_id", "payloads", "digest", "version")
+_DEAD_COLUMNS = ("claim_id", "position", "element", "part", "reason", "format", "payload")
 
 #: Room left in a packet for a statement's head and the protocol's own bytes.
 PACKET_RESERVE = 4096
 
 
-def insert_ledger(claims: Iterable[Claim]) -> bytes:
+def insert_ledger(ledger: str, claims: Iterable[Claim]) -> bytes:
     """Return the INSERT of claims into the ledger, under this release's protocol version."""
     return (
-        _LEDGER_HEAD
+        insert_head(ledger, _LEDGER_COLUMNS)
         + ",".join(
             f"(X'{c.key.hex()}',{len(c.payloads)},X'{c.digest.hex()}',{PROTOCOL})" for c in claims
         )
     ).encode()
 
 
-def select_ledger(claims: Iterable[Claim]) -> str:
+def select_ledger(ledger: str, claims: Iterable[Claim]) -> str:
     """Return the query for (claim_id, payloads, digest, version) of those claims it knows."""
     ids = ",".join(f"X'{c.key.hex()}'" for c in claims)
     return (
-        f"SELECT `claim_id`, `payloads`, `digest`, `version` FROM `{LEDGER}` "
+        f"SELECT `claim_id`, `payloads`, `digest`, `version` FROM `{ledger}` "
         f"WHERE `claim_id` IN ({ids})"
     )
 
 
-def delete_nothing() -> bytes:
+def delete_nothing(ledger: str) -> bytes:
     """Return a DELETE that a server refuses when it takes no writes, and that finds nothing."""
-    return f"DELETE FROM `{LEDGER}` WHERE `claim_id` = X'{'0' * 32}'".encode()
+    return f"DELETE FROM `{ledger}` WHERE `claim_id` = X'{'0' * 32}'".encode()
 
 
-def prune_ledger(before: bytes, days: int, limit: int) -> bytes:
+def prune_ledger(ledger: str, before: bytes, days: int, limit: int) -> bytes:
     """Return the DELETE of at most ``limit`` old claims, oldest first.
 
     Args:
+        ledger: its table.
         before: only ids below this key, so that the primary key finds them.
         days: only claims committed so many days ago by MySQL's clock: a worker whose clock
             is ahead must not make the ledger forget what it still has to know.
         limit: rows of one statement.
     """
     return (
-        f"DELETE FROM `{LEDGER}` WHERE `claim_id` < X'{before.hex()}' "
+        f"DELETE FROM `{ledger}` WHERE `claim_id` < X'{before.hex()}' "
         f"AND `committed_at` < CURRENT_TIMESTAMP(3) - INTERVAL {days} DAY "
         f"ORDER BY `claim_id` LIMIT {limit}"
     ).encode()
@@ -120,7 +117,7 @@ def _row_bytes(row: str) -> int:
 
 
 def insert_dead(
-    letters: Iterable[tuple[Claim, str, DeadLetter]], max_bytes: int
+    table: str, letters: Iterable[tuple[Claim, str, DeadLetter]], max_bytes: int
 ) -> Iterator[bytes]:
     """Yield the INSERTs of dead letters, none longer than ``max_bytes``.
 
@@ -128,10 +125,12 @@ def insert_dead(
     statements, because a statement is copied several times on its way to the server.
 
     Args:
+        table: of the dead letters.
         letters: (claim, name of the format, dead letter).
         max_bytes: of a statement, 8 KiB or more (a reason has to fit beside a part); less than
             the server's max_allowed_packet.
     """
+    head = insert_head(table, _DEAD_COLUMNS).encode()
     room = max(max_bytes - PACKET_RESERVE, max_bytes // 2)
     values: list[bytes] = []
     size = 0
@@ -150,21 +149,23 @@ def insert_dead(
                 + b")"
             )
             if values and size + len(row) > room:
-                yield _DEAD_HEAD.encode() + b",".join(values)
+                yield head + b",".join(values)
                 values, size = [], 0
             values.append(row)
             size += len(row) + 1
     if values:
-        yield _DEAD_HEAD.encode() + b",".join(values)
+        yield head + b",".join(values)
 
 
-def upsert_window(window: Window, counts: Counter[WindowKey], packet: int) -> Iterator[bytes]:
+def upsert_window(
+    table: str, window: Window, counts: Counter[WindowKey], packet: int
+) -> Iterator[bytes]:
     """Yield the upserts of a window's counts, keys sorted, none longer than ``packet`` bytes.
 
     Sorted, so that every connection locks the rows in the same order.
     """
     names = ["window_start", "dimensions", *window.by, "n"]
-    head = insert_head(window.table, names)
+    head = insert_head(table, names)
     tail = " ON DUPLICATE KEY UPDATE `n` = `n` + VALUES(`n`)"
     room = packet - PACKET_RESERVE
     values: list[str] = []

@@ -26,7 +26,7 @@ from pepi_stream.sink.bulk import BulkConnection, NoBulkError, bulk_head, common
 from pepi_stream.sink.connection import execute, execute_bulk, fetch
 from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
 from pepi_stream.sink.poison import PoisonSearch
-from pepi_stream.sink.repeats import Repeat, enter, find_repeats, forget, uid_hashes
+from pepi_stream.sink.repeats import Repeat, enter, find_repeats, forget, key_hashes
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
 
@@ -62,6 +62,7 @@ class Transaction:
     ) -> None:
         self.conn = conn
         self._schema = schema
+        self._names = schema.names
         self._pipeline = pipeline
         self._render = render
         self._packet = packet
@@ -114,7 +115,7 @@ class Transaction:
             repeats = await self._forget(whole, fresh, refused, repeats, batches)
 
         letters = ((b.claim, d.format or b.format, d) for b in batches for d in b.dead)
-        for statement in statements.insert_dead(letters, self._max_bytes):
+        for statement in statements.insert_dead(self._names.dead_letters, letters, self._max_bytes):
             await execute(self.conn, statement)
 
         counts: dict[str, Counter[WindowKey]] = {}
@@ -123,7 +124,9 @@ class Transaction:
             for batch in batches:
                 total.update(batch.counts[window.name])
             counts[window.name] = total
-            for statement in statements.upsert_window(window, total, self._packet):
+            for statement in statements.upsert_window(
+                self._names.window(window.name), window, total, self._packet
+            ):
                 await execute(self.conn, statement)
         return Outcome(
             [r.batch.claim for r in fresh],
@@ -140,9 +143,9 @@ class Transaction:
         self, fresh: Sequence[Rendered]
     ) -> tuple[list[Rendered], list[Repeat]]:
         """Return the batches without the events that have taken effect before, and those."""
-        uids = [uid_hashes(rendered.batch) for rendered in fresh]
+        uids = [key_hashes(rendered.batch, self._schema.dedupe) for rendered in fresh]
         distinct = {uid for hashes in uids for uid in hashes if uid is not None}
-        known = await enter(self.conn, distinct, fresh[0].batch.claim.key)
+        known = await enter(self.conn, self._names.seen, distinct, fresh[0].batch.claim.key)
         repeats = find_repeats(uids, known)
         left_out: dict[int, set[int]] = {}
         for repeat in repeats:
@@ -168,9 +171,11 @@ class Transaction:
 
         A repeat of a refused event becomes a dead letter like it: it, too, has taken no effect.
         """
-        written = [uid for rendered in fresh for uid in uid_hashes(rendered.batch)]
+        written = [
+            uid for rendered in fresh for uid in key_hashes(rendered.batch, self._schema.dedupe)
+        ]
         forgotten = {uid: refused[at] for at in refused if (uid := written[at]) is not None}
-        await forget(self.conn, forgotten)
+        await forget(self.conn, self._names.seen, forgotten)
         rest: list[Repeat] = []
         for repeat in repeats:
             if repeat.uid not in forgotten:
@@ -197,7 +202,7 @@ class Transaction:
             claims = [r.batch.claim for r in fresh]
             await self._savepoint()
             try:
-                await execute(self.conn, statements.insert_ledger(claims))
+                await execute(self.conn, statements.insert_ledger(self._names.ledger, claims))
                 break
             except aiomysql.IntegrityError as exc:
                 if exc.args[0] != DUPLICATE_KEY:
@@ -221,7 +226,7 @@ class Transaction:
                 it is of these payloads is unknown: to drop them could lose, to write them could
                 count twice.
         """
-        rows = await fetch(self.conn, statements.select_ledger(claims))
+        rows = await fetch(self.conn, statements.select_ledger(self._names.ledger, claims))
         if unknown := {version for *_, version in rows} - KNOWN_PROTOCOLS:
             raise FatalError(
                 "the ledger has entries of a newer pepi_stream "
@@ -235,7 +240,7 @@ class Transaction:
         Returns:
             Index of the row in the group -> the server's message.
         """
-        head = statements.insert_head(self._schema.table, group.names)
+        head = statements.insert_head(self._names.event, group.names)
         reason = None
         await self._savepoint()
         if (whole := self._whole(head, group)) is not None:

@@ -167,8 +167,10 @@ class Sink:
         try:
             if self.schema.dedupe:
                 hours = self._settings.sink.dedupe_hours
-                await _repeat(conn, prune_statement(hours, _PRUNE_ROWS))
-            return await _repeat(conn, statements.prune_ledger(before, days, _PRUNE_ROWS))
+                await _repeat(conn, prune_statement(self.schema.names.seen, hours, _PRUNE_ROWS))
+            return await _repeat(
+                conn, statements.prune_ledger(self.schema.names.ledger, before, days, _PRUNE_ROWS)
+            )
         except Exception as exc:
             raise mysql_failure(exc, "pruning the ledger") from exc
         finally:
@@ -212,7 +214,7 @@ class Sink:
                 if problem:
                     raise FatalError(f"table {table} {problem}; {remedy}")
             self._renderer.bulk = conn.bulk and self._settings.sink.bulk
-            self._renderer.omittable = await null_by_default(conn, self.schema.table)
+            self._renderer.omittable = await null_by_default(conn, self.schema.names.event)
         except (MySQLError, OSError) as exc:
             raise mysql_failure(exc, "looking at the tables") from exc
 

@@ -13,7 +13,7 @@ import redis
 
 from pepi_stream.local.books import connect, differing, find, select
 from pepi_stream.settings import Settings
-from pepi_stream.sink.schema import SEEN
+from pepi_stream.tables import TableNames
 from tests.chaos import events
 from tests.chaos.producer import MARK
 
@@ -115,10 +115,11 @@ def judge(
         verdict.pushed, verdict.rows, verdict.dead = len(expected), found.rows, found.dead
         as_rows = Counter(_row_numbers(mysql))
         as_dead = Counter(_dead_numbers(mysql))
-        if settings.sink.dedupe != "off":
-            [(known,)] = select(mysql, f"SELECT COUNT(*) FROM {SEEN}")
+        if settings.sink.dedupe:
+            table = TableNames.from_settings(settings).seen
+            [(known,)] = select(mysql, f"SELECT COUNT(*) FROM {table}")
             if known != found.rows:
-                wrong.append(f"{SEEN} knows {known} events, and there are {found.rows} rows")
+                wrong.append(f"{table} knows {known} events, and there are {found.rows} rows")
         altered = select(mysql, f"SELECT id FROM pepi_event WHERE {events.ALTERED_SQL}")
 
     due = {n: 1 + (repeats.get(n, 0) if events.is_dead(n) else 0) for n in expected}

@@ -111,7 +111,7 @@ class Promises:
         letters = [(batch.claim, d.format or batch.format, d) for d in batch.dead]
         found = [
             (int(position), None if element == b"NULL" else int(element), _read(payload))
-            for statement in statements.insert_dead(letters, 8 << 20)
+            for statement in statements.insert_dead("pepi_dead_letter", letters, 8 << 20)
             for position, element, part, _, payload in _LETTER.findall(statement)
         ]
         assert found == [(d.position, d.element, d.payload) for d in batch.dead]

@@ -40,7 +40,7 @@ def test_a_worker_finishes_what_0_1_0_left(flow: Flow) -> None:
     done = flow.command("migrate")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "pepi_claim: upgraded: added version",
+        "pepi_claim: upgraded: added version, marked",
         "pepi_dead_letter: there already",
         "pepi_event: there already",
         "pepi_window_minute: there already",

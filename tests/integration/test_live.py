@@ -17,6 +17,7 @@ from pepi_stream.claims.claim import first_claim_key
 from pepi_stream.live import live as live_module
 from pepi_stream.live import snapshot as snapshot_module
 from pepi_stream.live.merge import claim_keys
+from pepi_stream.live.queries import Queries
 from pepi_stream.live.snapshot import read_snapshot
 from pepi_stream.sink import connect
 from tests.living import QUEUE, Stand, payload, seeded, total
@@ -162,6 +163,7 @@ async def test_the_ledger_is_read_page_by_page(
     try:
         _, ledger = await read_snapshot(
             conn,
+            Queries(here.database.schema.names),
             here.database.pipeline.windows,
             limit=10,
             now=time.time(),

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from pepi_stream.live import letters
+from pepi_stream.live.queries import Queries
+from pepi_stream.tables import TableNames
+
+QUERIES = Queries(TableNames("pepi_", "pepi_event"))
 
 
 async def test_two_that_read_at_once_do_not_take_each_others_sizes(
@@ -27,9 +31,9 @@ async def test_two_that_read_at_once_do_not_take_each_others_sizes(
 
     monkeypatch.setattr(letters, "fetch", fetch)
     sizes: letters.Sizes = {2: 20}
-    older: Any = asyncio.ensure_future(letters.newest("older", sizes))
+    older: Any = asyncio.ensure_future(letters.newest("older", QUERIES, sizes))
     await asked.wait()
-    newer = await letters.newest("newer", sizes)
+    newer = await letters.newest("newer", QUERIES, sizes)
     may_go_on.set()
     assert [(letter["seq"], letter["bytes"]) for letter in await older] == [(3, 10), (2, 20)]
     assert [(letter["seq"], letter["bytes"]) for letter in newer] == [(4, 10), (3, 10)]

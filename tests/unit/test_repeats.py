@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepi_stream.sink.repeats import Repeat, find_repeats, uid_hash
+from pepi_stream.events import Batch
+from pepi_stream.sink.repeats import Repeat, find_repeats, key_hashes, uid_hash
+from tests.sinking import claim_of
 
 uids = st.sampled_from([None, b"a", b"b", b"c"])
 
@@ -50,3 +52,26 @@ def test_an_event_without_a_uid_is_never_a_repeat() -> None:
 def test_a_uid_is_of_its_provider() -> None:
     pairs = [("1", None), ("1", "ses"), ("1", "mailgun"), ("s1", "se"), ("ses1", None)]
     assert len({uid_hash(*pair) for pair in pairs}) == len(pairs)
+
+
+def batch_of(**columns: list[object]) -> Batch:
+    [size] = {len(column) for column in columns.values()}
+    return Batch(claim_of([b""] * size), format="plain", size=size, columns=dict(columns))
+
+
+def test_the_key_of_several_fields_is_told_apart_by_each_of_them() -> None:
+    batch = batch_of(
+        id=["a", "a", "a", "ab", "a", None, "", "a"],
+        url=["b", "b", None, "", "", "b", "b", "b"],
+        esp=["x", "x", "x", "x", "x", "x", "x", "y"],
+    )
+    keys = key_hashes(batch, ("id", "url"))
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 6  # None among them
+    assert keys[5] is None
+    assert keys[6] is None
+
+
+def test_the_key_of_one_field_is_what_it_was_for_event_uid() -> None:
+    batch = batch_of(event_uid=["u", None], esp=["ses", "ses"])
+    assert key_hashes(batch, ("event_uid",)) == [uid_hash("u", "ses"), None]

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 import pepi_stream
 from pepi_stream import errors, resources, settings
 from pepi_stream.errors import ConfigError, PepiError, PoisonError
-from pepi_stream.settings import Settings, describe, load_settings, models
+from pepi_stream.settings import Settings, describe, load_settings, models, sink
 
 Write = Callable[[str], str]
 
@@ -62,10 +62,10 @@ def test_defaults_are_those_of_pepi_toml() -> None:
 def test_no_model_has_a_default() -> None:
     found = [
         model
-        for model in vars(models).values()
+        for model in (vars(models) | vars(sink)).values()
         if isinstance(model, type)
         and issubclass(model, BaseModel)
-        and model.__module__ == models.__name__
+        and model.__module__ in (models.__name__, sink.__name__)
     ]
     assert len(found) >= 10
     for model in found:
@@ -94,7 +94,9 @@ def other_value(path: tuple[str, ...], value: Any) -> Any:
     special: dict[tuple[str, ...], Any] = {
         ("redis", "url"): "unix:///run/redis.sock?db=3",
         ("database", "url"): "mysql://root@db:3307/other",
-        ("sink", "dedupe"): "event_uid",
+        ("sink", "prefix"): "other_",
+        ("sink", "table"): "other_event",
+        ("sink", "dedupe"): ["id", "url"],
         ("windows", "minute", "seconds"): 30,
         ("windows", "hour", "seconds"): 7200,
         ("web", "token"): "0123456789abcdef",
@@ -126,8 +128,10 @@ def test_every_key_can_be_set_from_the_environment(path: tuple[str, ...], lower:
     rows, dotted = describe(loaded), ".".join(path)
     assert [row for row in rows if row[2] == name] == [row for row in rows if row[0] == dotted]
     changed = set(rows) - set(describe(before))
-    assert {row[0] for row in changed} == {dotted}
-    assert {row[1] for row in changed} == {"***" if path in SECRETS else text}
+    # The event table's name follows the prefix.
+    assert {row[0] for row in changed} - {"sink.table"} == {dotted} - {"sink.table"}
+    shown = {row[1] for row in changed if row[0] == dotted}
+    assert shown == {"***" if path in SECRETS else text}
 
 
 def test_file_beats_defaults_and_environment_beats_file(write: Write) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -30,18 +31,18 @@ def letter(payload: bytes, position: int = 0, element: int | None = None) -> Dea
 
 def test_the_ledger_takes_id_count_digest_and_version() -> None:
     one, two = claim(3), claim(1, new_claim_id(5))
-    assert statements.insert_ledger([one, two]).decode() == (
+    assert statements.insert_ledger("pepi_claim", [one, two]).decode() == (
         "INSERT INTO `pepi_claim` (`claim_id`, `payloads`, `digest`, `version`) VALUES "
         f"(X'{HEX}',3,X'{one.digest.hex()}',1),(X'{two.key.hex()}',1,X'{two.digest.hex()}',1)"
     )
-    assert statements.select_ledger([one, two]) == (
+    assert statements.select_ledger("pepi_claim", [one, two]) == (
         "SELECT `claim_id`, `payloads`, `digest`, `version` FROM `pepi_claim` "
         f"WHERE `claim_id` IN (X'{HEX}',X'{two.key.hex()}')"
     )
 
 
 def test_the_ledger_is_pruned_oldest_first_and_in_chunks() -> None:
-    sql = statements.prune_ledger(first_claim_key(0x0190163D8694), 30, 1000).decode()
+    sql = statements.prune_ledger("pepi_claim", first_claim_key(0x0190163D8694), 30, 1000).decode()
     assert sql == (
         f"DELETE FROM `pepi_claim` WHERE `claim_id` < X'0190163d8694{'0' * 20}' "
         "AND `committed_at` < CURRENT_TIMESTAMP(3) - INTERVAL 30 DAY "
@@ -76,24 +77,29 @@ def test_a_row_that_is_no_unicode_can_be_measured() -> None:
     assert statements.RowCut(["\ud800" * 50, "b"], 100).stop(0, 2) == 1
 
 
+dead = partial(statements.insert_dead, "pepi_dead_letter")
+
+
 def test_a_dead_letter_has_all_that_is_known_of_it() -> None:
-    [sql] = statements.insert_dead([(claim(), "it's", letter(b"\x00'\\", 7, 2))], 1 << 20)
+    [sql] = statements.insert_dead(
+        "pepi_dead_letter", [(claim(), "it's", letter(b"\x00'\\", 7, 2))], 1 << 20
+    )
     assert sql == (
         b"INSERT INTO `pepi_dead_letter` "
         b"(`claim_id`, `position`, `element`, `part`, `reason`, `format`, `payload`) VALUES "
         b"(X'" + HEX.encode() + b"',7,2,0,'it\\'s bad','it\\'s',_binary'\x00\\'\\\\')"
     )
-    [whole] = statements.insert_dead([(claim(), "f", letter(b"", 7))], 1 << 20)
+    [whole] = dead([(claim(), "f", letter(b"", 7))], 1 << 20)
     assert whole.endswith(b"',7,NULL,0,'it\\'s bad','f',_binary'')")
 
 
 def test_no_dead_letters_make_no_statement() -> None:
-    assert list(statements.insert_dead([], PACKET)) == []
+    assert list(dead([], PACKET)) == []
 
 
 def test_a_reason_that_is_no_unicode_is_still_kept() -> None:
     odd = DeadLetter(0, None, b"x", "\ud800'")
-    [sql] = statements.insert_dead([(claim(), "f", odd)], PACKET)
+    [sql] = dead([(claim(), "f", odd)], PACKET)
     assert b",'?\\'','f'," in sql
 
 
@@ -106,7 +112,7 @@ ROW = re.compile(
 def test_dead_letters_are_cut_to_the_packet_and_nothing_is_lost(payloads: list[bytes]) -> None:
     letters = [(claim(), "f", letter(payload, n)) for n, payload in enumerate(payloads)]
     found: dict[int, list[bytes]] = {}
-    for sql in statements.insert_dead(letters, PACKET):
+    for sql in dead(letters, PACKET):
         assert len(sql) < PACKET
         for position, part, escaped in ROW.findall(sql):
             parts = found.setdefault(int(position), [])
@@ -116,13 +122,18 @@ def test_dead_letters_are_cut_to_the_packet_and_nothing_is_lost(payloads: list[b
 
 
 def test_a_payload_of_what_must_be_escaped_fits_as_well() -> None:
-    for sql in statements.insert_dead([(claim(), "f", letter(b"'" * 5000))], PACKET):
+    for sql in statements.insert_dead(
+        "pepi_dead_letter", [(claim(), "f", letter(b"'" * 5000))], PACKET
+    ):
         assert len(sql) < PACKET
 
 
 def upserts(counts: Counter[WindowKey], packet: int = 1 << 20) -> list[str]:
     window = Window("minute", WindowSettings(seconds=60, by=("event_name", "campaign")))
-    return [sql.decode() for sql in statements.upsert_window(window, counts, packet)]
+    return [
+        sql.decode()
+        for sql in statements.upsert_window("pepi_window_minute", window, counts, packet)
+    ]
 
 
 def test_windows_are_added_to_what_is_there() -> None:
