@@ -39,6 +39,8 @@ _MEMO_SIZE = 4096  # reasons; at most 4 MiB of them
 # RFC 3463, 2: class.subject.detail, subjects from 0 to 7; not a part of an IP address or version.
 # (What must not stand before is looked at second: it is quicker to look for the digit.)
 _STATUS = re.compile(r"[45](?<![\d.][45])\.[0-7]\.\d{1,3}(?!\.?\d)")
+# A web address: where it is, and what of it is read last.
+_ADDRESS = re.compile(r"(https?://[^\s/?#]*)\S*", re.IGNORECASE)
 # RFC 5321, 4.2: three digits that begin a line of a reply.
 _CODE = re.compile(r"[45](?<![\w.][45])\d\d(?=[ -]|$)")
 
@@ -111,10 +113,14 @@ class BounceClass(RuledEnricher):
         """Take in the rules; raises ConfigError for one that makes no sense."""
         self._rules: list[_Rule] = []
         self._wording = Wording()
+        own: list[int] = []
         for file in files:
-            sets = _sets(file)
+            sets, first = _sets(file), len(self._rules)
             for rule, line in file.rules(BounceRule, also="words"):
                 self._add(rule, file, line, sets)
+            if file.own:
+                own += range(first, len(self._rules))
+        self._own = self._wording.bits(own)
         self._candidates = Memo(self._fitting, _MEMO_SIZE)
         self._memos = {event: Memo(self._classifier(event), _MEMO_SIZE) for event in EVENTS}
 
@@ -159,7 +165,13 @@ class BounceClass(RuledEnricher):
             for mark in (f"{code}-{precise} ", f"{code} {precise} ", f"{code}-", f" {code} "):
                 text = text.replace(mark, " ")
         candidates = self._candidates[event, precise, code]
-        said = self._wording.found(text) & candidates.words
+        # "No such user, see https://example.com/help/spam" is about a user: what follows the host
+        # of a web address is read for rules of one's own, and where a reply says nothing else.
+        short = _ADDRESS.sub(r"\1", text)
+        said = self._wording.found(short) & candidates.words
+        if short != text and (self._own or not said):
+            whole = self._wording.found(text) & candidates.words
+            said = (whole & self._own) or said or whole
         if not said:
             return candidates.otherwise
         return self._rules[self._wording.number(said)].bounce_class

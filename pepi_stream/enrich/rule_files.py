@@ -35,6 +35,7 @@ class RuleFile:
     Attributes:
         table: its top level, without ``replace``.
         replace: whether it stands instead of ours.
+        own: whether it is a user's.
 
     Raises:
         ConfigError: the text is not TOML, or ``replace`` is neither true nor false.
@@ -42,6 +43,7 @@ class RuleFile:
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
+        self.own = path.parent != config_dir()
         self._lines = text.removesuffix("\n").split("\n")  # what TOML counts, unlike splitlines()
         try:
             self.table = tomllib.loads(text)

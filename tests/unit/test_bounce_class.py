@@ -211,6 +211,15 @@ def test_the_address_in_a_reply_says_nothing(ours: BounceClass) -> None:
     assert len(fresh._memos["bounced"]) == 1
 
 
+def test_the_path_of_a_web_address_is_read_last(ours: BounceClass, tmp_path: Path) -> None:
+    reply = "550 No such user, see https://help.example.com/antispam/blocked?why=quota-exceeded"
+    assert ours.classify(reply) == "hard"
+    assert ours.classify("550 see https://www.spamhaus.org/query/ip/192.0.2.1") == "block"
+    assert ours.classify("550 see https://help.example.com/?p=OverQuotaPerm") == "quota"
+    own = with_rules(tmp_path / "own.toml", '[[rule]]\nclass = "dns"\ntext = "why quota"')
+    assert own.classify(reply) == "dns"
+
+
 def test_made_up_reasons_cost_neither_memory_nor_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounce_class, "_MEMO_SIZE", 100)
     enricher = BounceClass()
