@@ -55,24 +55,29 @@ class LenientDecoder(Generic[T]):
             Exception: what was raised before, for what is no JSON object; else what is wrong with
                 a field that identifies the event.
         """
-        if isinstance(refused, RecursionError):
-            raise refused
         try:
-            # Bytes that are no UTF-8 become lone surrogates, too.
-            text = bytes(raw).decode("utf-8", "surrogateescape")
-            value = json.loads(text, parse_int=_whole, parse_constant=_no_json)
-        except ValueError:
-            raise refused from None
-        if type(value) is not dict:
-            raise refused
-        try:
-            fitted = self._fit(value)
-        except _BrokenTextError as exc:
-            if isinstance(refused, msgspec.ValidationError):
+            if isinstance(refused, RecursionError) or (value := _read(raw)) is None:
+                raise refused
+            try:
+                fitted = self._fit(value)
+            except _BrokenTextError as exc:
+                if not isinstance(refused, msgspec.ValidationError):
+                    raise refused from None
                 why = f"half of a surrogate pair, or no UTF-8 - at `$.{exc}`"
                 raise msgspec.ValidationError(why) from None
-            raise refused from None
-        return msgspec.convert(fitted, self._record)
+            return msgspec.convert(fitted, self._record)
+        finally:
+            del refused  # or its traceback and this frame, and so the claim, would hold each other
+
+
+def _read(raw: bytes | msgspec.Raw) -> dict[str, Any] | None:
+    """Return an object of JSON; None for what is none. What is no UTF-8 is lone surrogates."""
+    try:
+        text = bytes(raw).decode("utf-8", "surrogateescape")
+        value = json.loads(text, parse_int=_whole, parse_constant=_no_json)
+    except ValueError:
+        return None
+    return value if type(value) is dict else None
 
 
 @cache

@@ -90,18 +90,23 @@ def _open(record: SesRecord) -> SesEvent:
 
 
 def _open_leniently(record: SesRecord, message: str, refused: Exception) -> SesEvent:
-    if note := _NOTES.get(record.sns_type or ""):
-        raise FormatError(note.format(topic=(record.topic or "an unnamed topic")[:200]))
     try:
+        if note := _NOTES.get(record.sns_type or ""):
+            raise FormatError(note.format(topic=(record.topic or "an unnamed topic")[:200]))
         raw = message.encode("utf-8", "surrogatepass")
         event: SesEvent = lenient_decoder(SesEvent)(raw, refused)
+        return event
+    except (FormatError, RecursionError):
+        raise
     except REFUSALS as exc:
-        if isinstance(exc, RecursionError):
-            raise
-        if not message.lstrip().startswith("{"):
-            if record.sns_type not in (None, "Notification"):
-                why = f"no event: an envelope of SNS of the type {record.sns_type:.100}"
-                raise FormatError(why) from None
-            raise FormatError(f"no SES event in the message of SNS: {message:.200}") from None
-        raise FormatError(f"in field Message: {reason_of(exc)}") from None
-    return event
+        raise FormatError(_no_event(record, message, exc)) from None
+    finally:
+        del refused
+
+
+def _no_event(record: SesRecord, message: str, exc: Exception) -> str:
+    if message.lstrip().startswith("{"):
+        return f"in field Message: {reason_of(exc)}"
+    if record.sns_type in (None, "Notification"):
+        return f"no SES event in the message of SNS: {message:.200}"
+    return f"no event: an envelope of SNS of the type {record.sns_type:.100}"
