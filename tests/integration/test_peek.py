@@ -151,7 +151,7 @@ def test_auto_says_what_it_took_each_for(flow: Flow, tmp_path: Path) -> None:
         b'{"TRANSID":1,"EMAIL":"a@b.c","TIMESTAMP":1554375863,"EVENT":"sent"}': "pepipost",
         b'[{"email":"a@b.c","event":"open","timestamp":1,"sg_event_id":"x"}]': "sendgrid",
         PAYLOADS[0]: "plain",
-        b'{"RecordType":"Open","MessageID":"x"}': "postmark",  # a dead letter: no time
+        b'{"RecordType":5,"MessageID":"x"}': "postmark",  # a dead letter: of what?
         b"not json": "auto",
     }
     (tmp_path / "mix").write_bytes(b"\n".join(of))
