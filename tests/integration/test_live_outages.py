@@ -7,12 +7,14 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from pepi_stream.errors import PepiError
+from pepi_stream.errors import PepiError, TransientError
 from pepi_stream.live import live as live_module
 from pepi_stream.live import look as look_module
+from pepi_stream.live.listener import listen
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from tests.living import Stand, payload, stand, total
 from tests.mysql_admin import administer
@@ -145,3 +147,25 @@ async def test_a_user_that_may_not_read_dead_letters_sees_all_else(
         "words": "grant SELECT on pepi_dead_letter to see them",
     }
     assert live.snapshot()["dead"] == []
+
+
+async def test_a_subscription_that_breaks_at_once_is_no_sign_that_all_is_well(
+    here: Stand, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message is. Else each try would be two lines, a tenth of a second apart."""
+    tries = 0
+
+    async def breaks(*args: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 5:
+            *_, subscribed = args
+            subscribed()
+            raise TransientError("Connection closed by server")
+        await listen(*args)
+
+    monkeypatch.setattr(live_module, "listen", breaks)
+    here.live()
+    await wait_until(lambda: said("hears the workers again", caplog) == 1, seconds=20)
+    assert tries == 6
+    assert said("hears no worker", caplog) == 1
