@@ -57,7 +57,7 @@ class PlainFormat(JsonFormat[PlainRecord]):
         """Turn records into columns; fields that nobody sent, or wants, stay away."""
         names = [r.event_name if r.event_name is not None else r.event for r in records]
         if None in names:
-            raise FormatError("field event_name (or event) is missing, or no text")
+            raise FormatError("field event_name (or event) is missing")
         columns: dict[str, Column] = {
             "event_name": names,
             "id": [r.id if r.id is None else str(r.id) for r in records],
