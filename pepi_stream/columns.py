@@ -75,12 +75,18 @@ COLUMNS: Final[dict[str, ColumnSpec]] = {
 }
 
 
-_OWN: Final = frozenset(id(spec.values) for spec in COLUMNS.values())
+# By id: a user's callable need not be hashable.
+_OWN: Final = {id(spec.values): name for name, spec in COLUMNS.items()}
 
 
 def is_built_in(spec: ColumnSpec) -> bool:
     """Tell whether a column's values are ours: asked again, they are the same."""
-    return id(spec.values) in _OWN  # a user's callable need not be hashable
+    return id(spec.values) in _OWN
+
+
+def built_in_name(spec: ColumnSpec) -> str:
+    """Return the name of the built-in column whose values a column takes; '' for a user's code."""
+    return _OWN.get(id(spec.values), "")
 
 
 def load_columns(settings: Sequence[ColumnSetting]) -> list[ColumnSpec]:

@@ -21,6 +21,7 @@ from pepi_stream.sink import Schema, connect
 from pepi_stream.sink.connection import fetch
 from pepi_stream.sink.failures import mysql_failure
 from pepi_stream.sink.inspection import inspect_tables
+from pepi_stream.sink.statements import PACKET_REMEDY, packet_problem
 from pepi_stream.web import require_closed
 
 _REDIS_NEEDED = (6, 2)
@@ -177,7 +178,9 @@ async def _mysql(conn: aiomysql.Connection, settings: Settings) -> AsyncIterator
             f"a crash of MySQL loses acked events (innodb_flush_log_at_trx_commit = {durable})",
             "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
         )
-    if packet < _SMALL_PACKET:
+    if problem := packet_problem(packet):
+        yield Finding("fail", problem, PACKET_REMEDY)
+    elif packet < _SMALL_PACKET:
         yield Finding(
             "warn",
             f"max_allowed_packet is {packet} bytes",
@@ -185,6 +188,7 @@ async def _mysql(conn: aiomysql.Connection, settings: Settings) -> AsyncIterator
         )
     async for state in inspect_tables(conn, Schema.from_settings(settings)):
         if state.problem:
-            yield Finding("fail", f"table {state.table} {state.problem}", state.remedy)
+            level: Literal["warn", "fail"] = "fail" if state.fatal else "warn"
+            yield Finding(level, f"table {state.table} {state.problem}", state.remedy)
         else:
             yield Finding("ok", f"table {state.table}")

@@ -61,11 +61,12 @@ class migrate(PepiCommand):
             await conn.query(f"SET SESSION lock_wait_timeout = {seconds}")
             for table in schema.definitions():
                 done = await _bring_up_to_date(conn, table, take_over=take_over)
-                _, problem, remedy = judge(table, await look_at(conn, table.name))
-                if problem:
-                    problems.append(f"table {table.name} {problem}; {remedy}")
+                wrong = [s for s in judge(table, await look_at(conn, table.name)) if s.problem]
+                said = [f"table {table.name} {s.problem}; {s.remedy}" for s in wrong]
+                if any(state.fatal for state in wrong):
+                    problems += said
                 else:
-                    click.echo(f"{table.name}: {done}")
+                    click.echo("\n".join([f"{table.name}: {done}", *said]))
         except PepiError:
             raise
         except Exception as exc:
@@ -112,7 +113,7 @@ async def _bring_up_to_date(conn: aiomysql.Connection, table: Table, *, take_ove
                 raise
             # Another `migrate` was faster with one of them; what is still missing is next.
             before, found = found, await look_at(conn, table.name) or found
-            if found.columns == before.columns:
+            if found.columns.keys() == before.columns.keys():
                 raise FatalError(
                     f"table {table.name} has columns that this user cannot see; "
                     "grant the user what README.md lists under Security (REFERENCES)"

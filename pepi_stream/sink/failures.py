@@ -25,6 +25,8 @@ from pepi_stream.tls import certificate_failure
 
 DUPLICATE_COLUMN: Final = 1060
 DUPLICATE_KEY: Final = 1062
+NO_NUMBER_LEFT: Final = 1467
+NO_PARTITION: Final = 1526
 
 _TRANSIENT: Final = frozenset(
     {
@@ -57,7 +59,7 @@ _TRANSIENT: Final = frozenset(
         1317,  # query was interrupted
         1412,  # the table's definition has changed (a `migrate` beside us)
         1836,  # read-only mode
-        1467,  # no AUTO_INCREMENT value: none is left, or a lock on them timed out
+        NO_NUMBER_LEFT,  # no AUTO_INCREMENT value: none is left, or a lock on them timed out
         1792,  # read-only transaction
         1927,  # connection was killed
         1969,  # max_statement_time exceeded
@@ -78,7 +80,7 @@ _IN_THE_WAY: Final = frozenset(
     {
         *(1020, 1205, 1206, 1213),  # other transactions
         *(1317, 1969, 3024),  # somebody, or a limit, ended the statement
-        *(1412, 1467),
+        *(1412, NO_NUMBER_LEFT),
     }
 )
 _POISON: Final = frozenset(
@@ -99,12 +101,11 @@ _POISON: Final = frozenset(
         1416,  # not a geometry
         1451,
         1452,  # foreign key
-        1526,  # no partition for the value
+        NO_PARTITION,  # no partition for the value
         1569,
         1586,  # duplicate key, named
         1644,  # a trigger's SIGNAL
         1690,  # out of range in an expression
-        1748,  # row does not match the partition
         1918,  # illegal value in a conversion (MariaDB)
         1977,  # character that the column's character set lacks (MariaDB)
         3140,  # invalid JSON text
@@ -151,6 +152,7 @@ _REMEDY: Final = {
     1524: "give the user an authentication plugin that the server has (ALTER USER)",
     1665: "the sink's transactions are READ COMMITTED: SET GLOBAL binlog_format = 'ROW'",
     1698: _ACCOUNT,
+    1748: "name a table in sink.table whose rows may be in any partition",
     1785: "make the table InnoDB (ALTER TABLE ... ENGINE=InnoDB)",
     1820: "the account's password has expired: ALTER USER ... IDENTIFIED BY",
     1862: "the account's password has expired: ALTER USER ... IDENTIFIED BY",

@@ -2,45 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 import aiomysql
 
 from pepi_stream.sink.connection import fetch
+from pepi_stream.sink.fitting import FoundColumn, mending, misfit
 from pepi_stream.sink.schema import MADE_BY, Flow, Schema, Table, TableColumn
 
 _MIGRATE = "run `faust -A pepi_stream migrate`"
+_STATE = "or say so with a `type` of your own in sink.columns"
 
 
 class TableState(NamedTuple):
-    """One table.
+    """One table, or one thing that is wrong with it.
 
     Attributes:
         table: its name.
         problem: what is wrong with it; None when the sink can write to it.
         remedy: what to do about it.
+        fatal: False when the sink can write some of its rows.
+        charset: the problem is a character set.
     """
 
     table: str
     problem: str | None = None
     remedy: str = ""
+    fatal: bool = True
+    charset: bool = False
+
+
+class Key(NamedTuple):
+    """A primary or unique key.
+
+    Attributes:
+        name: of the key.
+        columns: names in lower case; '' for one of which only a prefix, or an expression, counts.
+    """
+
+    name: str
+    columns: frozenset[str]
 
 
 class Found(NamedTuple):
     """A table as it is in the database.
 
     Attributes:
-        engine: its storage engine.
+        engine: its storage engine; '' of a view.
         comment: its COMMENT.
-        columns: names in lower case, as MySQL compares them.
-        unfilled: names of the columns that every INSERT has to fill.
+        columns: by name in lower case, as MySQL compares them.
+        keys: its primary and unique keys.
+        open_partitions: False when it is partitioned so that some row would be in no partition.
     """
 
     engine: str
     comment: str
-    columns: set[str]
-    unfilled: list[str]
+    columns: dict[str, FoundColumn]
+    keys: list[Key]
+    open_partitions: bool = True
 
     @property
     def ours(self) -> bool:
@@ -58,9 +78,10 @@ class Found(NamedTuple):
 
 
 async def inspect_tables(conn: aiomysql.Connection, schema: Schema) -> AsyncIterator[TableState]:
-    """Yield the state of every table of the schema."""
+    """Yield the state of every table of the schema: what is wrong, or that nothing is."""
     for table in schema.definitions():
-        yield judge(table, await look_at(conn, table.name))
+        for state in judge(table, await look_at(conn, table.name)):
+            yield state
 
 
 async def look_at(conn: aiomysql.Connection, name: str) -> Found | None:
@@ -73,17 +94,49 @@ async def look_at(conn: aiomysql.Connection, name: str) -> Found | None:
         return None
     described = await fetch(
         conn,
-        "SELECT COLUMN_NAME, IS_NULLABLE = 'NO' AND COLUMN_DEFAULT IS NULL AND EXTRA = '' "
-        "AND COALESCE(GENERATION_EXPRESSION, '') = '' "
+        "SELECT COLUMN_NAME, LOWER(DATA_TYPE), LOWER(COLUMN_TYPE), "
+        "COALESCE(CHARACTER_MAXIMUM_LENGTH, 0), COALESCE(CHARACTER_SET_NAME, ''), "
+        "IS_NULLABLE = 'YES', COLUMN_DEFAULT, LOWER(EXTRA), "
+        "COALESCE(GENERATION_EXPRESSION, '') <> '' "
         f"FROM information_schema.COLUMNS {where}",
     )
     engine, comment = found[0]
     return Found(
-        str(engine),
+        str(engine or ""),
         str(comment),
-        {str(column).lower() for column, _ in described},
-        [str(column) for column, must in described if must],
+        {
+            name.lower(): FoundColumn(
+                *(name, kind, full, int(length), charset),
+                *(bool(nullable), default, extra, bool(generated)),
+            )
+            for name, kind, full, length, charset, nullable, default, extra, generated in described
+        },
+        await _unique_keys(conn, where),
+        await _has_open_partitions(conn, where),
     )
+
+
+async def _unique_keys(conn: aiomysql.Connection, where: str) -> list[Key]:
+    keys: dict[str, set[str]] = {}
+    for key, column, prefix in await fetch(
+        conn,
+        "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS "
+        f"{where} AND NON_UNIQUE = 0",
+    ):
+        whole = column is not None and prefix is None
+        keys.setdefault(str(key), set()).add(str(column).lower() if whole else "")
+    return [Key(name, frozenset(columns)) for name, columns in keys.items()]
+
+
+async def _has_open_partitions(conn: aiomysql.Connection, where: str) -> bool:
+    parts = await fetch(
+        conn,
+        "SELECT PARTITION_METHOD, PARTITION_DESCRIPTION FROM information_schema.PARTITIONS "
+        f"{where} AND PARTITION_NAME IS NOT NULL",
+    )
+    if not any(str(method).startswith(("RANGE", "LIST")) for method, _ in parts):
+        return True
+    return any(str(limits).upper() in ("MAXVALUE", "DEFAULT") for _, limits in parts)
 
 
 async def null_by_default(conn: aiomysql.Connection, table: str) -> frozenset[str]:
@@ -100,43 +153,134 @@ async def null_by_default(conn: aiomysql.Connection, table: str) -> frozenset[st
     return frozenset(str(name) for (name,) in rows)
 
 
-def judge(table: Table, found: Found | None) -> TableState:
-    """Say whether the sink can write to the table that was found."""
+def judge(table: Table, found: Found | None) -> list[TableState]:
+    """Say whether the sink can write to the table that was found, and what is not as it should be.
+
+    Returns:
+        All that is wrong, what is fatal first; or one state without a problem, when nothing is.
+    """
     name = table.name
     if found is None:
-        return TableState(
-            name,
-            "does not exist",
-            f"{_MIGRATE}, or grant this user its privileges if it is there",
-        )
+        return [
+            TableState(
+                name,
+                "does not exist",
+                f"{_MIGRATE}, or grant this user its privileges if it is there",
+            )
+        ]
     if table.flow and found.flow and found.flow != table.flow:
-        return TableState(
-            name,
-            f"belongs to another flow (queue {found.flow.queue!r}, table {found.flow.table})",
-            f"set sink.prefix to give this flow (queue {table.flow.queue!r}, table "
-            f"{table.flow.table}) tables of its own; or, if that flow was renamed to this one, "
-            "stop its workers and run `faust -A pepi_stream migrate --take-over`",
-        )
+        return [
+            TableState(
+                name,
+                f"belongs to another flow (queue {found.flow.queue!r}, table {found.flow.table})",
+                f"set sink.prefix to give this flow (queue {table.flow.queue!r}, table "
+                f"{table.flow.table}) tables of its own; or, if that flow was renamed to this one, "
+                "stop its workers and run `faust -A pepi_stream migrate --take-over`",
+            )
+        ]
+    if not found.engine:
+        return [TableState(name, "is a view", "name a table, or rename the view")]
     if found.engine.lower() != "innodb":
-        return TableState(
-            name,
-            f"is {found.engine}, which has no transactions",
-            f"ALTER TABLE {name} ENGINE=InnoDB",
-        )
+        return [
+            TableState(
+                name,
+                f"is {found.engine}, which has no transactions",
+                f"ALTER TABLE {name} ENGINE=InnoDB",
+            )
+        ]
     if missing := found.missing(table):
-        return TableState(
-            name,
-            f"has no column {', '.join(c.name for c in missing)}",
-            _remedy(table, found, missing),
+        return [
+            TableState(
+                name,
+                f"has no column {', '.join(c.name for c in missing)}",
+                _remedy(table, found, missing),
+            )
+        ]
+    states = [
+        *_unfilled(table, found),
+        *_column_states(table, found),
+        *_key_states(table, found),
+    ]
+    if not found.open_partitions:
+        states.append(
+            TableState(
+                name,
+                "is partitioned, and a row beyond its last partition ends the worker",
+                "add partitions in time, or one for all the rest (VALUES LESS THAN MAXVALUE)",
+                fatal=False,
+            )
         )
-    ours = {column.name.lower() for column in table.columns}
-    if unfilled := [column for column in found.unfilled if column.lower() not in ours]:
-        return TableState(
-            name,
+    return sorted(states, key=lambda state: not state.fatal) or [TableState(name)]
+
+
+def _unfilled(table: Table, found: Found) -> Iterator[TableState]:
+    names = {column.name.lower() for column in table.columns}
+    if unfilled := [c.name for at, c in found.columns.items() if c.unfilled and at not in names]:
+        yield TableState(
+            table.name,
             f"has a column without default that nothing fills: {', '.join(unfilled)}",
             "give it a default, add it to sink.columns, or use another table or database",
         )
-    return TableState(name)
+
+
+def _column_states(table: Table, found: Found) -> Iterator[TableState]:
+    for column in table.columns:
+        there = found.columns[column.name.lower()]
+        wrong = misfit(column, there, ours=found.ours)
+        if wrong is None:
+            continue
+        alter = f"ALTER TABLE `{table.name}` "
+        if wrong.charset:
+            alter += "CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        else:
+            name = column.name.lower()
+            alter += mending(column, there, keyed=any(name in key.columns for key in found.keys))
+        yield TableState(
+            table.name,
+            f"has a column that {'cannot' if wrong.fatal else 'can only partly'} be written: "
+            f"{wrong.column} {wrong.problem}",
+            f"run {alter}" + ("" if column.own else f"; {_STATE}"),
+            fatal=wrong.fatal,
+            charset=wrong.charset,
+        )
+
+
+def _key_states(table: Table, found: Found) -> Iterator[TableState]:
+    """Yield what is wrong with the keys of a table of our own: they are what makes events count."""
+    if not table.key:
+        return
+    needed = frozenset(table.key)
+    automatic = {name for name, column in found.columns.items() if column.automatic}
+    # By any of these, rows that are different are refused or merged.
+    wrong = [k for k in found.keys if not k.columns >= needed and not k.columns & automatic]
+    exact = any(key.columns == needed for key in found.keys)
+    names = {key.name for key in found.keys}
+    change = []
+    if not exact or "PRIMARY" in {key.name for key in wrong}:
+        surrogate = "PRIMARY" in names - {key.name for key in wrong}
+        kind = "UNIQUE" if surrogate and not _is_longer(found, needed) else "PRIMARY"
+        if kind == "PRIMARY" and "PRIMARY" in names:
+            change.append("DROP PRIMARY KEY")
+        change.append(f"ADD {kind} KEY ({', '.join(f'`{name}`' for name in table.key)})")
+    change += [f"DROP KEY `{key.name}`" for key in wrong if key.name != "PRIMARY"]
+    remedy = (
+        f"stop the workers and run ALTER TABLE `{table.name}` {', '.join(change)}; rows that are "
+        "there twice have to be merged first"
+    )
+    if not exact:
+        columns = ", ".join(table.key)
+        yield TableState(table.name, f"has no primary or unique key of exactly {columns}", remedy)
+    elif wrong:
+        yield TableState(
+            table.name,
+            f"has a unique key, {wrong[0].name}, by which rows that differ are the same",
+            remedy,
+        )
+
+
+def _is_longer(found: Found, needed: frozenset[str]) -> bool:
+    """Tell whether the primary key is the one that is needed, and more."""
+    return any(key.name == "PRIMARY" and key.columns > needed for key in found.keys)
 
 
 def _remedy(table: Table, found: Found, missing: list[TableColumn]) -> str:

@@ -20,7 +20,8 @@ from pepi_stream.sink.bulk import BulkConnection, NoBulkError
 from pepi_stream.sink.connection import execute, execute_bulk, fetch
 from pepi_stream.sink.parameters import BLOB, blob
 
-_CHUNK = 10_000  # entries of a statement
+_CHUNK = 10_000  # entries of a statement, at most
+_ENTRY = 80  # bytes of one in a statement's text, at most
 
 
 class Repeat(NamedTuple):
@@ -99,7 +100,7 @@ def _joined(values: Sequence[object]) -> str | None:
 
 
 async def enter(
-    conn: BulkConnection, seen: str, uids: Iterable[bytes], claim: bytes
+    conn: BulkConnection, seen: str, uids: Iterable[bytes], claim: bytes, *, max_bytes: int
 ) -> frozenset[bytes]:
     """Enter uids in this transaction; return those that another one has entered before.
 
@@ -108,6 +109,7 @@ async def enter(
         seen: the table of them.
         uids: hashes, each once.
         claim: key of a claim that no other transaction enters uids for.
+        max_bytes: of a statement.
 
     Raises:
         TransientError: the server took some uids for neither new nor known.
@@ -115,7 +117,7 @@ async def enter(
     # In order, so that no two transactions wait for each other.
     ordered = sorted(uids)
     known: set[bytes] = set()
-    for chunk in _chunks(ordered):
+    for chunk in _chunks(ordered, max_bytes):
         if await _insert(conn, seen, chunk, claim) == len(chunk):
             continue
         there = await fetch(
@@ -131,9 +133,9 @@ async def enter(
     return frozenset(known)
 
 
-async def forget(conn: BulkConnection, seen: str, uids: Iterable[bytes]) -> None:
+async def forget(conn: BulkConnection, seen: str, uids: Iterable[bytes], *, max_bytes: int) -> None:
     """Take back uids that this transaction entered."""
-    for chunk in _chunks(sorted(uids)):
+    for chunk in _chunks(sorted(uids), max_bytes):
         await execute(conn, f"DELETE FROM `{seen}` WHERE `uid` IN ({_list(chunk)})".encode())
 
 
@@ -163,7 +165,7 @@ def _list(uids: Sequence[bytes]) -> str:
     return ",".join([f"X'{uid.hex()}'" for uid in uids])
 
 
-def _chunks(ordered: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def _chunks(ordered: Sequence[bytes], max_bytes: int) -> Iterator[Sequence[bytes]]:
     rest = iter(ordered)
-    while chunk := list(islice(rest, _CHUNK)):
+    while chunk := list(islice(rest, max(1, min(_CHUNK, max_bytes // _ENTRY)))):
         yield chunk

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pepi_stream.columns import ColumnSpec, load_columns
+from pepi_stream.columns import COLUMNS, ColumnSpec, built_in_name, load_columns
 from pepi_stream.settings import Settings
 from pepi_stream.sink.literals import quote
 from pepi_stream.tables import TableNames
@@ -57,11 +57,19 @@ class TableColumn(NamedTuple):
         name: of the column.
         definition: SQL type and attributes.
         dimension: what a window counts by: with it, existing counts would mean something else.
+        own: of a table of ours, and no user's choice.
+        value: in the event table, the built-in column whose values it takes; '' for a user's code.
+        stated: its type is of the user's choice.
+        written: whether INSERTs fill it.
     """
 
     name: str
     definition: str
     dimension: bool = False
+    own: bool = True
+    value: str = ""
+    stated: bool = False
+    written: bool = True
 
     @property
     def addable(self) -> bool:
@@ -208,7 +216,7 @@ class Schema:
         if self.dedupe:
             comment = "events of the last hours, so that a repeat is known"
             tables.append(Table(names.seen, _SEEN, comment, ["uid"], ["seen_at"]))
-        columns = [TableColumn(c.name, c.sql_type) for c in self.columns]
+        columns = [_event_column(spec) for spec in self.columns]
         tables.append(Table(names.event, columns, "events"))
         tables += [_window_table(names.window(window.name), window) for window in self.windows]
         return tables
@@ -220,6 +228,18 @@ class Schema:
     def ddl(self) -> list[str]:
         """Return the CREATE TABLE statements; each leaves an existing table alone."""
         return [table.create() for table in self.definitions()]
+
+
+def _event_column(spec: ColumnSpec) -> TableColumn:
+    value = built_in_name(spec)
+    return TableColumn(
+        spec.name,
+        spec.sql_type,
+        own=False,
+        value=value,
+        stated=bool(value) and spec.sql_type != COLUMNS[value].sql_type,
+        written=spec.values is not None,
+    )
 
 
 def _window_table(name: str, window: Window) -> Table:

@@ -20,6 +20,11 @@ _DEAD_COLUMNS = ("claim_id", "position", "element", "part", "reason", "format", 
 #: Room left in a packet for a statement's head and the protocol's own bytes.
 PACKET_RESERVE = 4096
 
+#: The smallest max_allowed_packet, in bytes, in which any row of a window, and a part of any dead
+#: letter beside its reason, has room.
+MIN_PACKET = 16_384
+PACKET_REMEDY = "SET GLOBAL max_allowed_packet = 67108864, and in the server's configuration"
+
 
 def insert_ledger(ledger: str, claims: Iterable[Claim]) -> bytes:
     """Return the INSERT of claims into the ledger, under this release's protocol version."""
@@ -38,6 +43,13 @@ def select_ledger(ledger: str, claims: Iterable[Claim]) -> str:
         f"SELECT `claim_id`, `payloads`, `digest`, `version` FROM `{ledger}` "
         f"WHERE `claim_id` IN ({ids})"
     )
+
+
+def packet_problem(packet: int) -> str | None:
+    """Say what is wrong with a server's max_allowed_packet in bytes; None when it will do."""
+    if packet >= MIN_PACKET:
+        return None
+    return f"max_allowed_packet is {packet} bytes, and {MIN_PACKET} are needed at least"
 
 
 def delete_nothing(ledger: str) -> bytes:
@@ -139,6 +151,7 @@ def insert_dead(
         reason = quote(letter.reason.encode("utf-8", "replace").decode())
         # Escaping doubles a payload at most, so half of the room always holds a part.
         step = room // 2
+        assert step > 0, f"no room for a dead letter in {max_bytes} bytes"
         for part, start in enumerate(range(0, len(letter.payload) or 1, step)):
             row = (
                 (

@@ -22,17 +22,15 @@ from pepi_stream.events import Batch, WindowKey
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.sink import statements
-from pepi_stream.sink.bulk import BulkConnection, NoBulkError, bulk_head, common_types
+from pepi_stream.sink.bulk import BulkConnection, NoBulkError, bulk_head
 from pepi_stream.sink.connection import execute, execute_bulk, fetch
 from pepi_stream.sink.failures import DUPLICATE_KEY, mysql_failure
+from pepi_stream.sink.groups import Group, groups_of
 from pepi_stream.sink.poison import PoisonSearch
+from pepi_stream.sink.refusals import Refusals
 from pepi_stream.sink.repeats import Repeat, enter, find_repeats, forget, key_hashes
 from pepi_stream.sink.rows import Rendered
 from pepi_stream.sink.schema import Schema
-
-# Rows that make an INSERT's text long enough; the parse tree of a longer one leaves the server's
-# caches.
-_TEXT_ROWS = 2500
 
 #: What the ledger knows: claim key -> (number of payloads, digest).
 _Known = dict[bytes, tuple[int, bytes]]
@@ -67,6 +65,8 @@ class Transaction:
         self._render = render
         self._packet = packet
         self._max_bytes = min(max_bytes, packet - statements.PACKET_RESERVE)
+        self._refusals = Refusals(conn, schema)
+        self._table = self._names.ledger  # that is being written to
 
     async def write(self, flush: Sequence[Rendered]) -> Outcome:
         """Commit a flush.
@@ -82,11 +82,13 @@ class Transaction:
             await execute(self.conn, b"COMMIT")
         except Exception as exc:
             await self._rollback()
-            if isinstance(exc, PepiError):
+            if isinstance(exc, PepiError) and type(exc) is not TransientError:
                 raise
             # No local may hold what is raised: with its traceback, which holds this frame and so
             # the flush, it would be a cycle, and garbage of megabytes until the collector runs.
-            raise _failure(exc, f"writing {len(flush)} claims") from exc
+            raise await self._refusals.of_transaction(
+                exc, f"writing {len(flush)} claims", self._table
+            ) from exc
         except BaseException:
             self.conn.close()  # cancelled in mid-statement: the protocol is out of step
             raise
@@ -99,14 +101,17 @@ class Transaction:
             self.conn.close()
 
     async def _write(self, flush: Sequence[Rendered]) -> Outcome:
+        self._refusals.begin()
+        self._table = self._names.ledger
         fresh, repeated, conflicts = await self._enter_ledger(flush)
         whole = fresh
         repeats: list[Repeat] = []
         if self._schema.dedupe and fresh:
             fresh, repeats = await self._without_repeats(fresh)
+        self._table = self._names.event
         refused: dict[int, str] = {}
         rows = 0
-        for group in _groups(fresh, self._max_bytes):
+        for group in groups_of(fresh, self._max_bytes):
             for at, reason in (await self._insert(group)).items():
                 refused[rows + at] = reason
             rows += sum(rendered.size for rendered in group.rendered)
@@ -114,12 +119,11 @@ class Transaction:
         if refused and self._schema.dedupe:
             repeats = await self._forget(whole, fresh, refused, repeats, batches)
 
-        letters = ((b.claim, d.format or b.format, d) for b in batches for d in b.dead)
-        for statement in statements.insert_dead(self._names.dead_letters, letters, self._max_bytes):
-            await execute(self.conn, statement)
+        dead = await self._insert_dead(batches)
 
         counts: dict[str, Counter[WindowKey]] = {}
         for window in self._schema.windows:
+            self._table = self._names.window(window.name)
             total: Counter[WindowKey] = Counter()
             for batch in batches:
                 total.update(batch.counts[window.name])
@@ -133,19 +137,35 @@ class Transaction:
             repeated,
             conflicts,
             rows - len(refused),
-            sum(len(b.dead) for b in batches),
+            dead,
             counts,
             [ms for batch in batches for ms in batch.occurred()],
             len(repeats),
         )
 
+    async def _insert_dead(self, batches: Sequence[Batch]) -> int:
+        """Insert the dead letters of the batches; return how many there are."""
+        letters = [(b.claim, d.format or b.format, d) for b in batches for d in b.dead]
+        self._table = self._names.dead_letters
+        landed = 0
+        for statement in statements.insert_dead(self._names.dead_letters, letters, self._max_bytes):
+            landed += await execute(self.conn, statement)
+        if landed < len(letters):  # each makes one row at least
+            raise FatalError(
+                f"of {len(letters)} dead letters only {landed} rows landed in {self._table}; "
+                "nothing was committed"
+            )
+        return len(letters)
+
     async def _without_repeats(
         self, fresh: Sequence[Rendered]
     ) -> tuple[list[Rendered], list[Repeat]]:
         """Return the batches without the events that have taken effect before, and those."""
+        self._table = self._names.seen
         uids = [key_hashes(rendered.batch, self._schema.dedupe) for rendered in fresh]
         distinct = {uid for hashes in uids for uid in hashes if uid is not None}
-        known = await enter(self.conn, self._names.seen, distinct, fresh[0].batch.claim.key)
+        claim = fresh[0].batch.claim.key
+        known = await enter(self.conn, self._names.seen, distinct, claim, max_bytes=self._max_bytes)
         repeats = find_repeats(uids, known)
         left_out: dict[int, set[int]] = {}
         for repeat in repeats:
@@ -175,7 +195,7 @@ class Transaction:
             uid for rendered in fresh for uid in key_hashes(rendered.batch, self._schema.dedupe)
         ]
         forgotten = {uid: refused[at] for at in refused if (uid := written[at]) is not None}
-        await forget(self.conn, self._names.seen, forgotten)
+        await forget(self.conn, self._names.seen, forgotten, max_bytes=self._max_bytes)
         rest: list[Repeat] = []
         for repeat in repeats:
             if repeat.uid not in forgotten:
@@ -234,7 +254,7 @@ class Transaction:
             )
         return {key: (payloads, digest) for key, payloads, digest, _ in rows}
 
-    async def _insert(self, group: _Group) -> dict[int, str]:
+    async def _insert(self, group: Group) -> dict[int, str]:
         """Insert the rows of a group; return those that the server refuses.
 
         Returns:
@@ -245,7 +265,7 @@ class Transaction:
         await self._savepoint()
         if (whole := self._whole(head, group)) is not None:
             try:
-                reason = await self._refusal(whole)
+                reason = await self._refusal(whole, group.alone(0, group.size))
                 if reason is None:
                     return {}
             except NoBulkError:
@@ -258,14 +278,14 @@ class Transaction:
         while probe := search.probe():
             first, stop = probe
             stop = cut.stop(first, stop)
-            reason = await self._refusal_of(head, rows[first:stop])
+            reason = await self._refusal_of(head, rows[first:stop], group.alone(first, stop))
             if reason is None:
                 search.accept(stop)
             else:
                 search.refuse(stop, reason)
         return search.refused
 
-    def _whole(self, head: str, group: _Group) -> Awaitable[int] | None:
+    def _whole(self, head: str, group: Group) -> Awaitable[int] | None:
         """Return what inserts all rows of a group as they were rendered, if one statement can."""
         bodies = [rendered.body for rendered in group.rendered if rendered.body is not None]
         if len(bodies) < len(group.rendered):
@@ -289,7 +309,9 @@ class Transaction:
             )
         return affected
 
-    async def _refusal_of(self, head: str, rows: Sequence[str]) -> str | None:
+    async def _refusal_of(
+        self, head: str, rows: Sequence[str], alone: Callable[[], int] | None
+    ) -> str | None:
         try:
             statement = statements.insert_rows(head, rows)
         except UnicodeEncodeError as exc:
@@ -300,16 +322,28 @@ class Transaction:
                 f"max_allowed_packet of {self._packet} bytes"
             )
         await self._savepoint()
-        return await self._refusal(execute(self.conn, statement))
+        return await self._refusal(execute(self.conn, statement), alone)
 
-    async def _refusal(self, insert: Awaitable[int]) -> str | None:
-        """Insert rows; return why the server refused them, or None when they landed."""
+    async def _refusal(
+        self, insert: Awaitable[int], alone: Callable[[], int] | None = None
+    ) -> str | None:
+        """Insert rows; return why the server refused them, or None when they landed.
+
+        Args:
+            insert: sends the statement.
+            alone: of one row: says by how many ms its event is younger than its arrival.
+
+        Raises:
+            FatalError: a row that was sent alone was refused, but not for its values.
+        """
         try:
             await insert
         except Exception as exc:
             if (reason := _poison(exc)) is None:
                 raise
             await self._undo()
+            if alone is not None:
+                await self._refusals.of_row(exc, alone)
             return reason
         return None
 
@@ -342,62 +376,10 @@ class Transaction:
         return batches
 
 
-class _Group:
-    """Batches whose rows go into one INSERT: they fill the same columns with the same types.
-
-    Attributes:
-        rendered: the batches, in order.
-        names: the columns.
-        types: of parameters; None when the rows are text.
-    """
-
-    def __init__(self, first: Rendered) -> None:
-        self.rendered = [first]
-        self.names = first.names
-        self.types = first.types
-        self._rows = first.size
-        self._weight = first.weight
-
-    def add(self, other: Rendered, max_bytes: int) -> bool:
-        """Take a batch in, if it fits; say whether it did."""
-        weight = self._weight + other.weight
-        if self.names != other.names or weight > max_bytes:
-            return False
-        if self.types is None or other.types is None:
-            if self.types is not other.types or self._rows >= _TEXT_ROWS:
-                return False
-        else:
-            types = common_types(self.types, other.types)
-            if types is None:
-                return False
-            self.types = types
-        self.rendered.append(other)
-        self._rows += other.size
-        self._weight = weight
-        return True
-
-
-def _groups(fresh: Sequence[Rendered], max_bytes: int) -> list[_Group]:
-    """Return runs of batches, in order, that go into one INSERT each."""
-    groups: list[_Group] = []
-    for rendered in fresh:
-        if rendered.size and not (groups and groups[-1].add(rendered, max_bytes)):
-            groups.append(_Group(rendered))
-    return groups
-
-
 def _poison(exc: Exception) -> str | None:
     """Return why rows were refused, or None when the error is about anything else."""
     failure = mysql_failure(exc, "inserting rows")
     return failure.reason if isinstance(failure, PoisonError) else None
-
-
-def _failure(exc: Exception, doing: str) -> PepiError:
-    failure = mysql_failure(exc, doing)
-    if isinstance(failure, PoisonError):
-        # Not in the event rows, so by a trigger on, or a changed, table of ours.
-        return FatalError(str(failure))
-    return failure
 
 
 def _sort(

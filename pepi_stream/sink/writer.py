@@ -195,24 +195,30 @@ class Sink:
     async def _open(self) -> Transaction:
         conn = await connect(self._settings.database)
         try:
-            [(packet,)] = await fetch(conn, "SELECT @@max_allowed_packet")
+            packet = await _packet(conn)
         except BaseException as exc:
             conn.close()
+            if isinstance(exc, FatalError):
+                raise
             raise mysql_failure(exc, "connecting") from exc
         return Transaction(
             conn,
             schema=self.schema,
             pipeline=self._pipeline,
             render=self.render,
-            packet=int(packet),
+            packet=packet,
             max_bytes=self._settings.sink.max_bytes,
         )
 
     async def _check_tables(self, conn: BulkConnection) -> None:
         try:
-            async for table, problem, remedy in inspect_tables(conn, self.schema):
-                if problem:
-                    raise FatalError(f"table {table} {problem}; {remedy}")
+            await _packet(conn)
+            async for state in inspect_tables(conn, self.schema):
+                if state.problem:
+                    text = f"table {state.table} {state.problem}; {state.remedy}"
+                    if state.fatal:
+                        raise FatalError(text)
+                    logger.warning("%s", text)
             self._renderer.bulk = conn.bulk and self._settings.sink.bulk
             self._renderer.omittable = await null_by_default(conn, self.schema.names.event)
         except (MySQLError, OSError) as exc:
@@ -220,6 +226,14 @@ class Sink:
 
     def _retry(self) -> Retry:
         return Retry(self._upstream, 0.1, self._settings.sink.retry_max_seconds)
+
+
+async def _packet(conn: BulkConnection) -> int:
+    """Return the server's max_allowed_packet; raises FatalError when it is too small."""
+    [(packet,)] = await fetch(conn, "SELECT @@max_allowed_packet")
+    if problem := statements.packet_problem(packet):
+        raise FatalError(f"MySQL's {problem}; {statements.PACKET_REMEDY}")
+    return int(packet)
 
 
 async def _repeat(conn: BulkConnection, delete: bytes) -> int:

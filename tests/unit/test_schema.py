@@ -9,6 +9,7 @@ import pytest
 from pepi_stream.errors import ConfigError
 from pepi_stream.settings import load_settings
 from pepi_stream.sink import Schema
+from pepi_stream.sink.fitting import FoundColumn
 from pepi_stream.sink.inspection import Found, judge
 from pepi_stream.sink.schema import Table, TableColumn
 
@@ -112,12 +113,16 @@ def test_what_a_worker_of_0_1_0_does_not_fill_in_has_the_version_that_it_writes(
     assert "NOT NULL DEFAULT 1 " in version.definition
 
 
-TABLE = Table("mine", [TableColumn("a", "INT"), TableColumn("B", "TEXT")], "events")
+TABLE = Table(
+    "mine", [TableColumn("a", "INT", own=False), TableColumn("B", "TEXT", own=False)], "events"
+)
 OURS = "pepi_stream: events"
 
 
 def found(*columns: str, comment: str = OURS, engine: str = "InnoDB") -> Found:
-    return Found(engine, comment, set(columns), [])
+    return Found(
+        engine, comment, {name: FoundColumn(name, "int", "int(11)") for name in columns}, []
+    )
 
 
 def test_missing_columns_are_added_in_one_statement() -> None:
@@ -132,6 +137,7 @@ def test_missing_columns_are_added_in_one_statement() -> None:
         (TABLE, None, "does not exist", "run `faust -A pepi_stream migrate`"),
         (TABLE, found("a", "b"), None, ""),
         (TABLE, found("a", "b", engine="Aria"), "is Aria", "ENGINE=InnoDB"),
+        (TABLE, found("a", "b", engine=""), "is a view", "name a table"),
         (TABLE, found("a"), "has no column B", "run `faust -A pepi_stream migrate`, or name"),
         (TABLE, found(), "has no column a, B", "run `faust -A pepi_stream migrate`, or name"),
         (
@@ -158,7 +164,7 @@ def test_missing_columns_are_added_in_one_statement() -> None:
 def test_what_a_table_lacks_and_how_it_gets_it(
     table: Table, there: Found | None, problem: str | None, remedy: str
 ) -> None:
-    state = judge(table, there)
+    [state] = judge(table, there)
     assert state.table == "mine"
     assert (state.problem or "").startswith(problem or "")
     assert (state.problem is None) == (problem is None)
