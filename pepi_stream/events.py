@@ -50,7 +50,7 @@ class Event(msgspec.Struct, gc=False, kw_only=True):
         occurred_at: when it happened, in ms since 1970 UTC; None takes the time at
             which the worker received it.
         id: the provider's message id.
-        recipient: e-mail address as the provider sent it.
+        recipient: e-mail address; of what the provider sent, the address alone is kept.
         campaign: tag, category or campaign.
         ip: address of the reader, where the provider tells.
         user_agent: of the reader.

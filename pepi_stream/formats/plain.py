@@ -1,8 +1,8 @@
 """``plain``: one flat object whose fields are the columns' own names.
 
 The article's ``{"id": 1, "event_name": "sent"}`` is enough. The producer's event names are
-kept as they are. ``ts``, ``timestamp`` or ``occurred_at`` is in seconds since 1970, or
-ISO 8601; without one the event takes the time at which the worker received it. A producer who
+kept as they are. ``ts``, ``timestamp`` or ``occurred_at`` is in seconds (or ms) since 1970,
+or ISO 8601; without one the event takes the time at which the worker received it. A producer who
 gives each event a key of its own, as ``event_uid``, can find repeats by it.
 """
 
