@@ -19,7 +19,10 @@ _NO_URL = "is not a URL; percent-encode special characters in the password (@ is
 
 
 class Secret(str):
-    """A text that a repr does not show: that of a dict of arguments, say."""
+    """A text that a repr does not show: that of a dict of arguments, say.
+
+    Names are such texts, too: a password may have been put in their place.
+    """
 
     __slots__ = ()
 
@@ -97,9 +100,9 @@ def mysql_args(url: str) -> tuple[dict[str, Any], TlsSettings | None]:
     args = {
         "host": unquote(parts.hostname or "localhost"),
         "port": parts.port or 3306,
-        "user": None if parts.username is None else unquote(parts.username),
+        "user": None if parts.username is None else Secret(unquote(parts.username)),
         "password": Secret(unquote(parts.password or "")),
-        "db": database,
+        "db": Secret(database),
         "unix_socket": query.get("unix_socket") or None,
     }
     return args, tls
