@@ -25,6 +25,7 @@ import redis
 from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.lock import DirectoryLock
+from pepi_stream.local.process import make_private
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.local.stack import Signals
 from pepi_stream.simulate import encoder, simulate
@@ -111,7 +112,7 @@ class Arena:
         self._events = 0
 
     def __enter__(self) -> Self:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_private(self.directory)
         self._lock.acquire(0)
         try:
             for server in (self.redis, self.mariadb):

@@ -65,6 +65,7 @@ class CuttingProxy:
     Args:
         upstream: the server's socket.
         listen_at: where clients connect; a TCP port of 127.0.0.1 when left out.
+        password: of a Redis that has one, for :attr:`url`.
 
     Attributes:
         port: that TCP port.
@@ -72,7 +73,10 @@ class CuttingProxy:
         lost: how many replies were withheld by :meth:`lose_reply_to`.
     """
 
-    def __init__(self, upstream: Path, listen_at: Path | None = None) -> None:
+    def __init__(
+        self, upstream: Path, listen_at: Path | None = None, *, password: str | None = None
+    ) -> None:
+        self._password = password
         self._upstream = upstream
         self._listen_at = listen_at
         self._traps: list[Trap] = []
@@ -85,7 +89,8 @@ class CuttingProxy:
     @property
     def url(self) -> str:
         """`REDIS_URL` through the proxy."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        login = f":{self._password}@" if self._password else ""
+        return f"redis://{login}127.0.0.1:{self.port}/0"
 
     async def start(self) -> None:
         """Listen."""
@@ -224,9 +229,11 @@ class CuttingProxy:
 
 
 @asynccontextmanager
-async def cutting_proxy(upstream: Path) -> AsyncIterator[CuttingProxy]:
+async def cutting_proxy(
+    upstream: Path, *, password: str | None = None
+) -> AsyncIterator[CuttingProxy]:
     """Run a proxy in front of the server at the Unix socket ``upstream``."""
-    proxy = CuttingProxy(upstream)
+    proxy = CuttingProxy(upstream, password=password)
     await proxy.start()
     try:
         yield proxy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,16 @@ from tests.mysql_admin import administer
 from tests.waiting import wait_until
 
 _SYNC_SECONDS = 30.0
+
+
+_PASSWORD = secrets.token_urlsafe(24)  # of all, as a replica has to know its primary's
+
+
+def replicable(directory: Path, program: Path | None = None) -> RedisServer:
+    """Return a Redis that others can follow, whose every answered write is on disk."""
+    return RedisServer(
+        directory, program=program, appendfsync="always", tcp=True, password=_PASSWORD
+    )
 
 
 class RedisPair:
@@ -90,8 +101,8 @@ async def follow(replica: RedisServer, primary: RedisServer) -> RedisPair:
 async def redis_pair(directory: Path) -> AsyncIterator[RedisPair]:
     """Run a Redis and its replica."""
     with (
-        RedisServer(directory / "one", appendfsync="always") as one,
-        RedisServer(directory / "other") as other,
+        replicable(directory / "one") as one,
+        replicable(directory / "other") as other,
     ):
         yield await follow(other, one)
 

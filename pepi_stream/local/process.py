@@ -4,10 +4,12 @@ What it runs is said by the subclasses in `pepi_stream.local.servers`.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -43,6 +45,8 @@ class ServerProcess(ABC):
 
     Args:
         directory: Everything the server keeps; made, private to this user, when it is missing.
+        tcp: Whether it listens on a TCP port, too; then everybody on this machine can try to log
+            in, so it has a password.
         port: TCP port on 127.0.0.1. By default a free one is chosen at the first start, and kept
             for later starts of the same object.
         start_timeout: Seconds within which a started server must answer.
@@ -55,12 +59,14 @@ class ServerProcess(ABC):
         self,
         directory: Path,
         *,
+        tcp: bool,
         port: int | None = None,
         start_timeout: float = 60.0,
         stop_timeout: float = 30.0,
     ) -> None:
         self.directory = directory.absolute()
         self.log_path = self.directory / f"{self.name}.log"
+        self._tcp = tcp
         self._fixed_port = port
         self._chosen_port: int | None = None
         self._start_timeout = start_timeout
@@ -98,8 +104,11 @@ class ServerProcess(ABC):
         """The TCP port on 127.0.0.1.
 
         Raises:
-            ServerStartError: No port was given and the server has never been started.
+            ServerStartError: It listens on none, or no port was given and it has never been
+                started.
         """
+        if not self._tcp:
+            raise ServerStartError(f"{self.name} in {self.directory} listens on no TCP port")
         port = self._fixed_port or self._chosen_port
         if port is None:
             raise ServerStartError(f"{self.name} in {self.directory} has not been started yet")
@@ -132,12 +141,15 @@ class ServerProcess(ABC):
             return
         self._lock.release()
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.directory)
             self._lock.acquire(self._stop_timeout)
-            if self._short_directory is not None and not self._short_directory.exists():
-                self._short_directory.mkdir(mode=0o700)
+            if self._short_directory is not None:  # a stop removes it; its name is known since
+                make_private(self._short_directory)
             self._prepare()
-            self._launch_on_a_free_port()
+            if self._tcp:
+                self._launch_on_a_free_port()
+            else:
+                self._launch()
         except OSError as error:
             self._abandon()
             raise ServerStartError(f"cannot start {self.name} in {self.directory}: {error}") from (
@@ -264,6 +276,25 @@ class ServerProcess(ABC):
                 return self._answers(connection)
             except OSError:
                 return False
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory, and what is missing above it, for this user only.
+
+    A folder `.local` above it, which older versions made for all to look at, is closed to others.
+
+    Raises:
+        OSError: It cannot be made, or somebody else's is there.
+    """
+    for place in (*reversed(directory.parents), directory):
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "is not a directory of this user", str(directory))
+    for place in (directory, *directory.parents):
+        if place.name == ".local" and place.stat().st_uid == os.geteuid():
+            place.chmod(0o700)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

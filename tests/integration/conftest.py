@@ -15,7 +15,7 @@ from tests.sinking import database
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A running Redis of the test's own, whose every answered write is on disk."""
-    with RedisServer(tmp_path / "redis", appendfsync="always") as server:
+    with RedisServer(tmp_path / "redis", appendfsync="always", tcp=True) as server:
         yield server
 
 

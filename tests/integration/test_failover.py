@@ -48,7 +48,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[RedisPair]:
 
 @pytest.fixture
 async def proxy(pair: RedisPair) -> AsyncIterator[CuttingProxy]:
-    async with cutting_proxy(pair.primary.socket_path) as proxy:
+    async with cutting_proxy(pair.primary.socket_path, password=pair.primary.password) as proxy:
         yield proxy
 
 
@@ -300,7 +300,7 @@ async def test_a_name_is_resolved_anew_for_a_new_connection(
 
     monkeypatch.setattr(socket, "getaddrinfo", fake)
     led_to["redis.test"] = pair.primary.port
-    redis = client_of("redis://redis.test:6379/0")
+    redis = client_of(f"redis://:{pair.primary.password}@redis.test:6379/0")
     assert await redis.set("a", "old")
     await pair.fail_over()
     led_to["redis.test"] = pair.primary.port

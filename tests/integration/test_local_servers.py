@@ -19,6 +19,7 @@ from pepi_stream.local.errors import DirectoryInUseError, ServerStartError
 from pepi_stream.local.lock import stop_holders
 from pepi_stream.local.process import ServerProcess
 from pepi_stream.local.servers import MariaDBServer, RedisServer
+from pepi_stream.local.stack import Signals, Stack
 from tests.flow import wait_for
 
 RESTART_SECONDS = 5.0
@@ -68,19 +69,85 @@ def gone(pid: int) -> bool:
 
 
 def test_redis_answers_on_both_addresses_with_the_promised_settings(
-    redis_server: RedisServer, redis_url: str
+    own_redis: RedisServer,
 ) -> None:
-    redis_set(redis_url, "a", "1")
+    redis_set(own_redis.url, "a", "1")
 
-    assert redis_get(redis_server.tcp_url, "a") == b"1"
-    with closing(redis.Redis.from_url(redis_url, decode_responses=True)) as client:
+    assert redis_get(own_redis.tcp_url, "a") == b"1"
+    with closing(redis.Redis.from_url(own_redis.url, decode_responses=True)) as client:
         settings = client.config_get("*")
     assert settings["appendonly"] == "yes"
-    assert settings["appendfsync"] == "everysec"
+    assert settings["appendfsync"] == "always"
     assert settings["save"] == ""
     assert settings["maxmemory-policy"] == "noeviction"
     assert settings["protected-mode"] == "yes"
     assert settings["bind"] == "127.0.0.1"
+
+
+def listened_to(pid: int) -> list[str]:
+    """The TCP ports that a process listens on, as the kernel has them."""
+    inodes = {
+        link.removeprefix("socket:[").removesuffix("]")
+        for entry in Path(f"/proc/{pid}/fd").iterdir()
+        if (link := os.readlink(entry)).startswith("socket:")
+    }
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    ]
+    return [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
+
+
+def test_a_server_listens_on_tcp_only_when_asked_and_then_with_a_password(
+    tmp_path: Path, own_redis: RedisServer
+) -> None:
+    with (
+        RedisServer(tmp_path / "quiet-redis") as redis_server,
+        MariaDBServer(tmp_path / "quiet-mariadb", tcp=False) as mariadb_server,
+    ):
+        for server in (redis_server, mariadb_server):
+            assert listened_to(server.pid) == []
+            with pytest.raises(ServerStartError, match="listens on no TCP port"):
+                _ = server.port
+        assert query(mariadb_server.url, "SELECT 1") == ((1,),)
+    assert len(listened_to(own_redis.pid)) == 1
+    for url in (f"redis://127.0.0.1:{own_redis.port}", f"unix://{own_redis.socket_path}"):
+        with pytest.raises(redis.AuthenticationError):
+            redis_get(url, "a")
+    assert own_redis.password is not None
+    assert own_redis.password not in Path(f"/proc/{own_redis.pid}/cmdline").read_text()
+    assert own_redis.password not in own_redis.log_path.read_text()
+    assert stat.S_IMODE((own_redis.directory / "redis.conf").stat().st_mode) == 0o600
+
+
+def test_what_make_run_starts_listens_on_no_port_and_others_cannot_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".local").mkdir(mode=0o755)  # as older versions made it
+    with Signals() as signals, Stack(Path(".local/run"), signals, say=lambda line: None) as stack:
+        for server in (stack._redis, stack._mariadb):
+            assert listened_to(server.pid) == []
+    for directory in (".local", ".local/run", ".local/run/redis", ".local/run/mariadb"):
+        assert stat.S_IMODE(Path(directory).stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("what", ["a link", "a file", "a folder of somebody else"])
+def test_a_directory_that_somebody_else_has_put_there_is_not_used(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "redis"
+    if what == "a link":
+        (tmp_path / "elsewhere").mkdir()
+        there.symlink_to("elsewhere")
+    elif what == "a file":
+        there.write_text("")
+    else:
+        there.mkdir()
+        monkeypatch.setattr(os, "geteuid", lambda: there.stat().st_uid + 1)
+    with pytest.raises(ServerStartError, match="is not a directory of this user"):
+        RedisServer(there).start()
 
 
 def test_redis_url_is_empty_for_each_test(redis_url: str) -> None:
@@ -190,7 +257,7 @@ def test_a_server_killed_by_somebody_else_can_be_started_again(own_redis: RedisS
 
 
 def test_stop_and_kill_do_nothing_when_the_server_is_not_running(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path / "redis")
+    server = RedisServer(tmp_path / "redis", tcp=True)
     server.stop()
     server.kill()
     with pytest.raises(ServerStartError, match="is not running"):
@@ -219,11 +286,11 @@ def test_a_second_server_in_the_same_directory_is_refused(
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        server = RedisServer(tmp_path / "redis", port=port)
+        server = RedisServer(tmp_path / "redis", port=port, tcp=True, password="known")
         with pytest.raises(ServerStartError, match=f"port {port} of 127.0.0.1 is in use"):
             server.start()
     with server:  # nothing of the failure is left behind
-        assert server.tcp_url == f"redis://127.0.0.1:{port}/0"
+        assert server.tcp_url == f"redis://:known@127.0.0.1:{port}/0"
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

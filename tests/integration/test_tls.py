@@ -52,7 +52,7 @@ class Servers:
 
     def redis(self, tls: ServerTls | None) -> RedisServer:
         self._redis_count += 1
-        return RedisServer(self._directory / f"redis{self._redis_count}", tls=tls)
+        return RedisServer(self._directory / f"redis{self._redis_count}", tls=tls, tcp=True)
 
     def mariadb(self, tls: ServerTls | None) -> MariaDBServer:
         return MariaDBServer(self._directory / "mariadb", tls=tls)
