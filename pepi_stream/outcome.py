@@ -22,6 +22,7 @@ class Outcome(NamedTuple):
         dead: dead letters inserted.
         counts: window name -> key -> events counted.
         occurred: when some of the rows' events happened, in ms since 1970.
+        reasons: of the dead letters.
         repeats: events left out, because they had taken effect before.
     """
 
@@ -33,3 +34,4 @@ class Outcome(NamedTuple):
     counts: dict[str, Counter[WindowKey]]
     occurred: Sequence[int] = ()
     repeats: int = 0
+    reasons: Sequence[str] = ()

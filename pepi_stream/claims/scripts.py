@@ -95,5 +95,6 @@ class Scripts:
             keys="claims deliveries old_claim new_claim",
             args="old_id new_id lease_ms",
         )
+        self.adopt = Script("adopt", keys="claims claim...", args="claim_id...")
         self.suspect = Script("suspect", keys="deliveries", args="claim_id delivery positions")
         self.head = Script("head", keys="queue", args="max_bytes")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from pepi_stream.tls import client_context
 from pepi_stream.upstream import Upstream
 
 _CANDIDATES = 20  # expired claims offered to one recovery
+_GLOB = re.compile(r"[\\[\]*?^-]")
 _PAGE = 1000  # ids read at once
 _OOM_POLL_SECONDS = 0.2
 _READ_BYTES = 2**18  # of a reply at a time; as much as uvloop reads from the socket
@@ -293,6 +295,51 @@ class ClaimStore:
         """
         head: bytes | int | None = await self._scripts.head(self.redis, [self.queue], [max_bytes])
         return head
+
+    async def leases(self) -> dict[str, int]:
+        """Return some of the leases, those that end first: claim id -> ms since 1970."""
+        found: Any = await self.redis.zrangebyscore(
+            self.claims_key, "-inf", "+inf", 0, _PAGE, withscores=True
+        )
+        return {_text(claim_id): int(deadline) for claim_id, deadline in found}
+
+    async def unleased(self) -> list[str]:
+        """Return the ids of claims that have payloads and no lease, so that nobody recovers them.
+
+        Walks over all keys of the Redis, a thousand at a time, and holds nobody up.
+        """
+        prefix, ids = self.claim_key(""), set[str]()
+        pattern = _GLOB.sub(r"\\\g<0>", prefix) + "*"
+        async for key in self.redis.scan_iter(match=pattern, count=_PAGE, _type="list"):
+            ids.add(_text(key).removeprefix(prefix))
+        # Asked after the keys were seen: a claim that was made meanwhile has its lease.
+        found = sorted(ids)
+        lost: list[str] = []
+        for first in range(0, len(found), _PAGE):
+            page = found[first : first + _PAGE]
+            pipe = self.redis.pipeline(transaction=True)
+            for claim_id in page:
+                pipe.zscore(self.claims_key, claim_id)
+                pipe.exists(self.claim_key(claim_id))  # 0 if it was acked since it was seen
+            answers = await pipe.execute()
+            lost += [
+                claim_id
+                for claim_id, score, there in zip(page, answers[::2], answers[1::2], strict=True)
+                if score is None and there
+            ]
+        return lost
+
+    async def adopt(self, claim_ids: Sequence[str]) -> int:
+        """Give claims that nobody leases a lease that has run out; return how many got one."""
+        adopted = 0
+        for first in range(0, len(claim_ids), _PAGE):
+            page = claim_ids[first : first + _PAGE]
+            adopted += int(
+                await self._scripts.adopt(
+                    self.redis, [self.claims_key, *map(self.claim_key, page)], page
+                )
+            )
+        return adopted
 
     async def open_ids(self, limit: int = -1) -> list[str]:
         """Return the ids of open claims, those whose lease ends first; -1 for all of them."""

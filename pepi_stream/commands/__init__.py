@@ -17,7 +17,7 @@ from pepi_stream.settings import load_settings
 from pepi_stream.topology import PepiApp, build_app
 
 #: Our commands, as they are listed.
-COMMANDS = ("worker", "migrate", "check", "peek", "simulate")
+COMMANDS = ("worker", "migrate", "check", "peek", "claims", "simulate")
 
 # Options of Faust that no command of ours heeds, or that are the worker's own.
 _OF_OTHERS = frozenset(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,14 +13,18 @@ from typing import Any
 from mode import Service
 
 from pepi_stream.claims import Claim, ClaimStore, connect_redis
+from pepi_stream.claims.failures import redis_failure
 from pepi_stream.errors import PepiError, TransientError, message_of
 from pepi_stream.events import Batch
+from pepi_stream.monitor import DeadLetterLog, eviction_policy
+from pepi_stream.monitor.dead_letters import EVERY_SECONDS
 from pepi_stream.outcome import Outcome
 from pepi_stream.pipeline import Pipeline, join
 from pepi_stream.services.tasks import end
 from pepi_stream.settings import Settings
 from pepi_stream.sink import Sink
 from pepi_stream.source import ClaimLostError, RedisSource
+from pepi_stream.tables import TableNames
 from pepi_stream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
@@ -78,6 +83,7 @@ class Delivery(Service):
         self.dead = 0
         self.checked = False  # whether MySQL was found to have the tables
         self.repeats = 0
+        self._letters = DeadLetterLog(TableNames.from_settings(settings).dead_letters)
         self._subscribed = subscribed
         self._on_failure = on_failure
         self._failure: PepiError | None = None
@@ -168,6 +174,7 @@ class Delivery(Service):
                 await self.store.close()
         except TimeoutError:
             logger.warning("Redis does not answer; leases of open claims run out by themselves")
+        self._warn(self._letters.rest())
         logger.info(
             "stopped: %d rows and %d dead letters committed, %d repeats left out, "
             "%d claims released",
@@ -186,6 +193,8 @@ class Delivery(Service):
         self._spawn(self.source.renew_forever())
         self._spawn(self.source.announce_forever(lambda: (self.rows, self.dead)))
         self._spawn(self._prune_forever())
+        self._spawn(self._warn_forever())
+        self._spawn(self._look_at_eviction())
         for _ in range(self.settings.sink.connections):
             self._spawn(self.sink.write_forever())
         if not self.should_stop:
@@ -226,8 +235,34 @@ class Delivery(Service):
                     logger.warning("%s; trying again later", exc)
             await asyncio.sleep(_PRUNE_SECONDS)
 
+    async def _warn_forever(self) -> None:
+        """Say what became dead letters when no further commit does."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            self._warn(self._letters.due(time.monotonic()))
+
+    def _warn(self, lines: Iterator[str]) -> None:
+        for line in lines:
+            logger.warning("%s", line)
+
+    async def _look_at_eviction(self) -> None:
+        """Say once that Redis may evict the queue; `check` says it, too, if nobody asks Redis."""
+        try:
+            policy = await eviction_policy(self.store.redis)
+        except Exception as exc:
+            logger.debug("%s", redis_failure(exc, "asking for maxmemory-policy"))
+            return
+        if policy not in (None, "noeviction"):
+            logger.warning(
+                "Redis may evict the queue and its claims (maxmemory-policy %s): "
+                "CONFIG SET maxmemory-policy noeviction",
+                policy,
+            )
+
     def _committed(self, outcome: Outcome) -> None:
         self.rows += outcome.rows
         self.dead += outcome.dead
         self.repeats += outcome.repeats
+        self._letters.note(outcome.reasons, outcome.rows + outcome.dead)
+        self._warn(self._letters.due(time.monotonic()))
         self.source.settled(outcome)

@@ -141,6 +141,7 @@ class Transaction:
             counts,
             [ms for batch in batches for ms in batch.occurred()],
             len(repeats),
+            [letter.reason for batch in batches for letter in batch.dead],
         )
 
     async def _insert_dead(self, batches: Sequence[Batch]) -> int:

@@ -269,6 +269,8 @@ def test_check_says_what_a_bare_worker_may_not_see_and_that_it_can_run(fortress:
     assert checked.returncode == 0, checked.stdout
     assert "warn Redis answers, but its version" in checked.stdout
     assert "+info +type" in checked.stdout
+    assert "warn whether there are claims that nobody leases stays unknown" in checked.stdout
+    assert "+scan" in checked.stdout
 
 
 def test_a_table_that_the_user_may_not_see_is_said_to_want_a_grant(fortress: Fortress) -> None:
