@@ -72,7 +72,11 @@ async def _mysql(conn: aiomysql.Connection, settings: Settings) -> AsyncIterator
     async for state in inspect_tables(conn, schema):
         if state.problem:
             sound = sound and not state.fatal
-            yield Finding("fail" if state.fatal else "warn", f"table {state.table} {state.problem}", state.remedy)
+            yield Finding(
+                "fail" if state.fatal else "warn",
+                f"table {state.table} {state.problem}",
+                state.remedy,
+            )
         else:
             yield Finding("ok", f"table {state.table}")
     if sound:
