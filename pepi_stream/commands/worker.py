@@ -80,7 +80,8 @@ class worker(FaustCommand):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run until a signal; end with the status that tells why."""
         guard_log()
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        for early in (signal.SIGUSR1, signal.SIGUSR2):  # they would end a worker that just starts
+            signal.signal(early, signal.SIG_IGN)
         try:
             super().__call__(*args, **kwargs)
         except Exception as exc:

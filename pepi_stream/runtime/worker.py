@@ -31,7 +31,8 @@ class PepiWorker(faust.Worker):
 
     SIGINT, SIGTERM, SIGHUP (unless it was started with that ignored, as by nohup) and SIGQUIT let
     it end when what it holds is settled. SIGUSR1 writes the stacks of threads and tasks on standard
-    error. SIGUSR2, for which mode would open a debugger and wait, is ignored.
+    error. SIGUSR2, for which mode would open a debugger and wait, the command `worker` ignores from
+    its start on.
     """
 
     mundane_level = "debug"  # that it starts and stops
@@ -42,7 +43,6 @@ class PepiWorker(faust.Worker):
         _require_web(app.conf, app.settings)
         guard_loop(self.loop)
         signal.signal(signal.SIGUSR1, self._write_stacks)
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         code: Any = 1
         try:
             super().execute_from_commandline()
