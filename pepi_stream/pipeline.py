@@ -6,6 +6,7 @@ import difflib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -47,6 +48,8 @@ class Pipeline:
         self.enrichment = enrichers
         self.windows = windows
         self.pure = pure
+        self._unseen = {(w.name, name) for w in windows for name in w.by} if not pure else set()
+        self._unseen -= {(window, name) for window, name in self._unseen if name in _KNOWN}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Pipeline:
@@ -82,7 +85,16 @@ class Pipeline:
 
         Never raises for what a payload holds: when a step fails on the whole claim, it is
         taken record by record, and what still fails is a dead letter.
+
+        Raises:
+            ConfigError: a window counts by a column that nothing delivers.
         """
+        batch = self._enrich(claim)
+        if self._unseen:
+            self._look_for_dimensions(batch)
+        return batch
+
+    def _enrich(self, claim: Claim) -> Batch:
         try:
             batch = self._decode(claim, claim.payloads)
         except Exception:
@@ -95,6 +107,26 @@ class Pipeline:
         if self.pure:
             batch.again = partial(self.enrich, claim)
         return batch
+
+    def _look_for_dimensions(self, batch: Batch) -> None:
+        """Look for the columns that windows count by and only a user's code can deliver.
+
+        One that is not there counts as ''. An enricher may leave a column out when no event of
+        the batch has a value, so a batch for which one of a user's gave nothing proves nothing;
+        nor does a column that was there once. A format may leave columns out, too: then only a
+        name that is nearly another one is taken for a mistake.
+        """
+        self._unseen -= {(window, name) for window, name in self._unseen if name in batch.columns}
+        delivered = self.enrichment.delivered
+        theirs = [name for name in self.enrichment.enrichers if ":" in name]
+        if not batch.size or not all(delivered.get(name) for name in theirs):
+            return
+        for window, name in sorted(self._unseen):
+            if any(name in getattr(self.enrichment.enrichers[e], "delivers", ()) for e in theirs):
+                continue
+            known = _KNOWN | batch.columns.keys()
+            if theirs or difflib.get_close_matches(name, known, 1, 0.8):
+                raise _unknown(f"windows.{window}.by", name, known)
 
     def count(self, batch: Batch) -> Batch:
         """Count the batch's events in every window.
@@ -190,15 +222,24 @@ def _wanted(settings: Settings) -> frozenset[str] | None:
     return frozenset(read.union(*(window.by for window in settings.windows.values())))
 
 
+# Not received_at: it is not the event's own, and a redelivery would count elsewhere.
+_KNOWN: Final = frozenset(
+    {name for name, spec in COLUMNS.items() if spec.values is not None} | set(EVENT_FIELDS)
+) - {"received_at"}
+
+
 def _check_known(setting: str, names: Iterable[str]) -> None:
-    known = {name for name, spec in COLUMNS.items() if spec.values is not None}
-    known |= set(EVENT_FIELDS)
-    known -= {"received_at"}  # not the event's own: a redelivery would count elsewhere
     for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"{setting}: no column {name!r}{hint}")
+        if name not in _KNOWN:
+            raise _unknown(setting, name, _KNOWN)
+
+
+def _unknown(setting: str, name: str, known: Iterable[str]) -> ConfigError:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return ConfigError(
+        f"{setting}: no column {name!r}: neither the format nor an enricher delivers it{hint}"
+    )
 
 
 def join(claim: Claim, format: str, parts: Sequence[Batch]) -> Batch:

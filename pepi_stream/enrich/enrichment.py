@@ -39,6 +39,9 @@ class Enrichment:
         on_error: see above.
         slow_seconds: seconds for one batch after which the log names an enricher.
         clock: seconds that pass.
+
+    Attributes:
+        delivered: by enricher, the columns that it gave for the batch that was applied last.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Enrichment:
         self._slow_seconds = slow_seconds
         self._clock = clock
         self._said: dict[tuple[str, str], float] = {}
+        self.delivered: dict[str, frozenset[str]] = {}
 
     def apply(self, batch: Batch) -> Batch:
         """Add the enrichers' columns to a batch.
@@ -61,6 +65,7 @@ class Enrichment:
         Raises:
             Exception: an enricher's own, raised twice, unless ``on_error`` is ``skip``.
         """
+        self.delivered = {}
         for name, enricher in self.enrichers.items():
             before = dict(batch.columns)
             try:
@@ -106,7 +111,7 @@ class Enrichment:
     def _run(self, name: str, enricher: Enricher, batch: Batch) -> None:
         start = self._clock()
         try:
-            _call(enricher, batch)
+            self.delivered[name] = _call(enricher, batch)
         finally:
             took = self._clock() - start
             if took > self._slow_seconds and self._may_say("slow", name):
@@ -128,7 +133,7 @@ class Enrichment:
         return True
 
 
-def _call(enricher: Enricher, batch: Batch) -> None:
+def _call(enricher: Enricher, batch: Batch) -> frozenset[str]:
     columns = dict(enricher(batch))
     for name, column in columns.items():
         if len(column) != batch.size:
@@ -137,3 +142,4 @@ def _call(enricher: Enricher, batch: Batch) -> None:
                 f"for {batch.size} events"
             )
     batch.columns.update(columns)
+    return frozenset(columns)
