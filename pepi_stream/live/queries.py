@@ -37,12 +37,12 @@ class Queries:
     """
 
     def __init__(self, names: TableNames) -> None:
-        self._names = names
+        self.names = names
         self._ledger = f"`{names.ledger}`"
         self._dead_letters = f"`{names.dead_letters}`"
 
     def _window(self, window: Window) -> str:
-        return f"`{self._names.window(window.name)}`"
+        return f"`{self.names.window(window.name)}`"
 
     def newest_rows(self, window: Window, until: int, limit: int) -> str:
         """Select (start, values..., n), the newest start first."""

@@ -27,7 +27,6 @@ _CHUNK = 500  # claim ids of one IN list
 _PAGE = 500  # ledger rows of one statement: decoding them holds the loop for 2 ms
 _COUNT_SECONDS = 5
 _NO_RIGHT = frozenset({1142, 1143})  # of a table, of a column
-NO_GRANT: Final = "grant SELECT on pepi_dead_letter to see them"
 
 
 async def read_snapshot(
@@ -151,5 +150,6 @@ async def _read_dead(
             raise
         # A worker only has to INSERT them.
         refused = exc.args and exc.args[0] in _NO_RIGHT
-        return {"dead_words": NO_GRANT if refused else str(failure)}
+        no_grant = f"grant SELECT on {queries.names.dead_letters} to see them"
+        return {"dead_words": no_grant if refused else str(failure)}
     return {"dead": int(dead), "dead_words": "", "dead_hour": int(hour), "letters": newest}

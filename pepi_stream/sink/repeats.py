@@ -1,8 +1,10 @@
 """Repeats: events that a provider or producer sent again, which take no effect a second time.
 
-The table ``pepi_seen`` holds a hash of each ``event_uid`` of the last hours. A transaction enters
-those of its events with INSERT IGNORE before it writes them: what another transaction has entered
-is a repeat, and what another one is about to enter makes this one wait for its COMMIT or ROLLBACK.
+The table ``pepi_seen`` holds a hash of each event's key for some hours: of its ``event_uid``, or of
+the fields that ``sink.dedupe`` lists, because some providers give an event that they send again
+another ``event_uid``. A transaction enters those of its events with INSERT IGNORE before it writes
+them: what another transaction has entered is a repeat, and what another one is about to enter makes
+this one wait for its COMMIT or ROLLBACK.
 So it is exact across workers, and a claim that is written again after a failure finds its own
 entries gone with the failure. Rows that the table refuses are forgotten again.
 """

@@ -5,6 +5,7 @@ Nothing here is outside what MySQL 8 and MariaDB 10.6 or later have in common.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from pepi_stream.windows import MAX_DIMENSION, Window
 MADE_BY = "pepi_stream:"
 
 _TABLE = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+_QUEUE_MAX = 1500  # a COMMENT has 2048 characters
 _MARK = re.compile(r"of the flow (\[.*\])$")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"", re.DOTALL)
 
@@ -38,6 +40,14 @@ class Flow(NamedTuple):
 
     queue: str
     table: str
+
+    @classmethod
+    def named(cls, queue: str, table: str) -> Flow:
+        """Return the flow; a queue whose name is too long for a COMMENT is known by its digest."""
+        if len(json.dumps(queue)) > _QUEUE_MAX:
+            digest = hashlib.blake2b(queue.encode("utf-8", "surrogatepass"), digest_size=16)
+            queue = f"blake2b {digest.hexdigest()}"
+        return cls(queue, table)
 
     def mark(self) -> str:
         """Return what the ledger's COMMENT ends with."""
@@ -196,7 +206,7 @@ class Schema:
             names,
             load_columns(settings.sink.columns),
             [Window(name, window) for name, window in settings.windows.items()],
-            flow=Flow(settings.source.queue, names.event),
+            flow=Flow.named(settings.source.queue, names.event),
             dedupe=settings.sink.dedupe,
         )
 

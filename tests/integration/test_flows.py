@@ -104,3 +104,16 @@ def test_tables_of_an_older_release_are_marked_by_migrate_and_work_unmarked(flow
     )
     assert FlowOfTables.of(comment) == FlowOfTables("pepi_queue", "pepi_event")
     flow.check_books(10)
+
+
+def test_a_queue_whose_name_is_too_long_for_a_comment_has_tables_too(
+    make_flow: MakeFlow, redis_url: str, database_url: str
+) -> None:
+    long = "\N{SNOWMAN}" * 511
+    flow = make_flow(redis_url, database_url, PEPI_SOURCE__QUEUE=f"{long}a")
+    other = make_flow(redis_url, database_url, PEPI_SOURCE__QUEUE=f"{long}b")
+    flow.migrate()
+    assert flow.command("migrate").returncode == 0
+    refused = other.command("migrate")
+    assert refused.returncode == 70
+    assert "belongs to another flow (queue 'blake2b " in refused.stderr

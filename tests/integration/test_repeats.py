@@ -236,6 +236,20 @@ async def test_without_it_every_event_is_written(database_url: str) -> None:
         assert await db.query("SHOW TABLES LIKE 'pepi_seen'") == []
 
 
+async def test_an_event_with_another_uid_is_a_repeat_by_the_fields_that_are_listed(
+    database_url: str,
+) -> None:
+    environ: dict[str, Any] = ENVIRON | {"PEPI_SINK__DEDUPE": '["id", "campaign"]'}
+    async with database(database_url, **environ) as db:
+        transaction = await transaction_of(db)
+        await transaction.write([db.rendered(say("a 1 c", "b 1 c", "a 1 d", f"e 2 {LONG}"))])
+        await transaction.write([db.rendered(say("f 1 c", "g 3 c", "h 2 c"))])
+        rows = await db.value("SELECT GROUP_CONCAT(event_uid ORDER BY event_uid) FROM pepi_event")
+        assert rows == "a,a,g,h"
+        assert await db.value("SELECT SUM(n) FROM pepi_window_minute") == 4
+        assert await seen(db) == 4
+
+
 async def test_a_server_without_prepared_statements_enters_them_as_text(
     database_url: str, mariadb_server: MariaDBServer
 ) -> None:

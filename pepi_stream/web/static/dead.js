@@ -140,7 +140,7 @@ export class DeadLetterDialog {
     const held = hex ? letter.payload.length / 2 : new TextEncoder().encode(letter.payload).length;
     byId("letter-cut").hidden = !letter.truncated;
     setText(byId("letter-cut"), letter.truncated
-      ? `Cut: these are the first ${bytes(held)} of ${bytes(letter.bytes)}. The table pepi_dead_letter has all of it.` : "");
+      ? `Cut: these are the first ${bytes(held)} of ${bytes(letter.bytes)}. The table of dead letters has all of it.` : "");
     byId("letter-payload").dataset.encoding = hex ? "hex" : "utf-8";
     setText(byId("letter-payload"), hex ? hexDump(letter.payload) : letter.payload);
     byId("letter-copy").disabled = false;
