@@ -18,18 +18,29 @@ _OTHERS: Final = "further reasons, too many to tell apart"
 
 _MYSQL = re.compile(r"^((?:.*: )?)MySQL error (\d+): (.*)$", re.S)
 _AT_ROW = re.compile(r" at row \d+$")
-# What quotes a payload; a short name of a field or column may stay.
-_QUOTED = re.compile(r"'(?!\w{1,40}')[^']*'|\"(?!\w{1,40}\")[^\"]*\"")
-_ADDRESS = re.compile(r"[^\s<>'\"]+@[^\s<>'\"]+")
+# What quotes a payload, to the end if the reason was cut before the closing quote (an apostrophe
+# within a word is none); a short name of a field or column may stay.
+_QUOTED = re.compile(
+    r"(?:(?<!\w)|(?<=\bb))(?:'(?!\w{1,40}')[^']*(?:'|$)|\"(?!\w{1,40}\")[^\"]*(?:\"|$))"
+)
+# The signs of an address that is escaped are one, too.
+_ADDRESS = re.compile(r"[^\s<>'\"]+(?:@|\uff20|%40|=40)[^\s<>'\"]+", re.I)
+# JSON, or an object's repr, that nobody put in quotes.
+_BRACES = re.compile(r"[{\[].*", re.S)
 
 
 def shown_reason(reason: str) -> str:
     """Return a dead letter's reason without what it quotes, as a log may have it."""
     if found := _MYSQL.match(reason):
         doing, number, message = found.groups()
-        text = f"{doing}MySQL error {number}: {shown_message(int(number), message)}"
+        text = f"{_masked(doing)}MySQL error {number}: {shown_message(int(number), message)}"
         return _AT_ROW.sub("", text)[:_MOST_TEXT]
-    return printable(_ADDRESS.sub("...@...", _QUOTED.sub("'...'", reason)))[:_MOST_TEXT]
+    return _masked(reason)[:_MOST_TEXT]
+
+
+def _masked(text: str) -> str:
+    text = _BRACES.sub("...", _QUOTED.sub("'...'", text))
+    return printable(_ADDRESS.sub("...@...", text))
 
 
 def _kind(shown: str) -> str:
@@ -83,10 +94,14 @@ class DeadLetterLog:
         Args:
             now: seconds, of a clock that never goes back.
         """
-        for tally in self._tallies.values():
-            if tally.count and (tally.said_at is None or now - tally.said_at >= EVERY_SECONDS):
-                yield self._line(tally)
-                tally.said_at = now
+        for kind, tally in list(self._tallies.items()):
+            if tally.said_at is not None and now - tally.said_at < EVERY_SECONDS:
+                continue
+            if not tally.count:  # else what was once makes no room for what is now
+                del self._tallies[kind]
+                continue
+            yield self._line(tally)
+            tally.said_at = now
 
     def rest(self) -> Iterator[str]:
         """Yield what was not said yet, at the end."""

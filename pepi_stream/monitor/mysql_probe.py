@@ -31,6 +31,8 @@ _NO_WRITES: Final = (
     *("read_only", "super_read_only", "innodb_read_only"),
     *("offline_mode", "transaction_read_only"),
 )
+# Of these, those that no user's privileges get round.
+_NO_WRITES_AT_ALL: Final = frozenset({"super_read_only", "innodb_read_only"})
 
 
 async def mysql_findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -85,9 +87,10 @@ async def _mysql(conn: aiomysql.Connection, settings: Settings) -> AsyncIterator
 
 def _settings(variables: dict[str, str]) -> Iterator[Finding]:
     """Judge the server's variables; a name that it does not have is well."""
-    if shut := [name for name in _NO_WRITES if variables.get(name) == "ON"]:
+    # MariaDB 12 has several ways of being read_only.
+    if shut := [name for name in _NO_WRITES if variables.get(name, "OFF") not in ("OFF", "0")]:
         yield Finding(
-            "warn",
+            "warn" if _NO_WRITES_AT_ALL.isdisjoint(shut) else "fail",
             f"MySQL takes no writes ({', '.join(shut)})",
             "point DATABASE_URL at the primary, or switch that off",
         )

@@ -45,6 +45,40 @@ def test_memory_is_bounded_and_nothing_is_left_out() -> None:
     assert any("too many to tell apart" in line for line in lines)
 
 
+def test_reasons_that_are_over_make_room_for_new_ones() -> None:
+    log = DeadLetterLog("t")
+    log.note([f"reason {'a' * n}" for n in range(200)], 200)
+    assert len(list(log.due(0.0))) == 101
+    assert list(log.due(60.0)) == []
+    log.note(["a new one"], 4)
+    assert list(log.due(61.0)) == ["1 of 4 events became dead letters, which t keeps: a new one"]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ValueError: bad name: 'ann of the long reason that was cut",
+        'bad name: "ann of the long reason',
+        "no event: {ann: 1",
+        "no event: [ann, 1]",
+        "no event: b'ann, 1'",
+        "field 'EVENT' is 'ann or so' in \"TAGS\" of \"ann, 1\"",
+        "unknown ann%40example.com",
+        "unknown ann=40example.com",
+        "unknown ann\uff20example.com",
+        "of 'ann and more': MySQL error 1406: Data too long for column 'c' at row 1",
+    ],
+)
+def test_nothing_of_a_record_is_shown_however_it_is_quoted(reason: str) -> None:
+    assert "ann" not in shown_reason(reason)
+
+
+def test_an_apostrophe_is_no_quote() -> None:
+    assert shown_reason("it isn't an event, nor a provider's") == (
+        "it isn't an event, nor a provider's"
+    )
+
+
 @pytest.mark.parametrize(
     ("reason", "shown"),
     [

@@ -28,7 +28,9 @@ def test_a_sound_mysql_is_well() -> None:
     [
         ({"binlog_format": "STATEMENT"}, "fail", "binlog_format = 'ROW'"),
         ({"read_only": "ON"}, "warn", "(read_only)"),
-        ({"super_read_only": "ON", "offline_mode": "ON"}, "warn", "super_read_only, offline_mode"),
+        ({"read_only": "NO_LOCK_NO_ADMIN"}, "warn", "(read_only)"),
+        ({"super_read_only": "ON", "offline_mode": "ON"}, "fail", "super_read_only, offline_mode"),
+        ({"innodb_read_only": "ON"}, "fail", "(innodb_read_only)"),
         ({"innodb_flush_log_at_trx_commit": "2"}, "warn", "loses acked events"),
         ({"max_allowed_packet": "65536"}, "warn", "max_allowed_packet is 65536 bytes"),
     ],
