@@ -97,7 +97,7 @@ async def test_one_statement_takes_the_rows_of_a_flush(db: Database) -> None:
     statements = Statements(transaction.conn)
     flush = [
         db.rendered([event(1), event(2)]),
-        db.rendered([event(3, BOUNCE_TYPE="HARDBOUNCE"), event(4)]),
+        db.rendered([event(3, EVENT="bounced", BOUNCE_TYPE="HARDBOUNCE"), event(4)]),
         db.rendered(events(2, first=5)),
     ]
     assert len({rendered.types for rendered in flush}) == 2

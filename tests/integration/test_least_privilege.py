@@ -329,7 +329,6 @@ BEYOND_REDIS = {
         ["FLUSHALL"],
         ["FLUSHDB"],
         ["KEYS", "*"],
-        ["SCAN", "0"],
         ["CONFIG", "GET", "*"],
         ["CONFIG", "SET", "dir", "/"],
         ["ACL", "LIST"],

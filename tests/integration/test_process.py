@@ -93,7 +93,11 @@ def test_the_banner_says_what_is_connected_and_a_worker_is_not_mute(
 def test_a_signal_that_ends_lets_the_worker_settle_what_it_holds(
     flow: Flow, signum: signal.Signals
 ) -> None:
-    worker = flow.worker()
+    before = signal.signal(signum, signal.SIG_DFL)  # a shell may ignore it for what it runs
+    try:
+        worker = flow.worker()
+    finally:
+        signal.signal(signum, before)
     worker.wait_claiming()
     pushed = flow.push(plain(range(1000)))
     wait_for(lambda: flow.queued() < pushed)

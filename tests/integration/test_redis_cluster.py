@@ -21,7 +21,7 @@ class Node(RedisServer):
     """A node of a Cluster."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+        super().__init__(directory, tcp=True)
         self.bus = free_port()
 
     def _command(self) -> list[str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pepi_stream.events import MAX_EPOCH_MS, Batch, Column, Constant, DeadLetter
 from pepi_stream.local.servers import MariaDBServer
+from pepi_stream.printable import printable
 from pepi_stream.sink.literals import is_clean_text
 from tests.sinking import NOW_MS, Database, claim_of, database, event, global_variable
 
@@ -191,7 +192,7 @@ async def test_any_bytes_in_a_dead_letter(db: Database, payloads: list[bytes], r
     assert await db.query(
         "SELECT position, payload, CAST(reason AS BINARY) FROM pepi_dead_letter "
         f"WHERE claim_id = X'{claim.key.hex()}' ORDER BY position"
-    ) == [(n, payload, reason.encode()) for n, payload in enumerate(payloads)]
+    ) == [(n, payload, printable(reason).encode()) for n, payload in enumerate(payloads)]
 
 
 async def test_every_byte_and_every_plane_in_one_go(db: Database) -> None:
@@ -210,7 +211,7 @@ async def test_a_lone_surrogate_reaches_a_dead_letters_reason_as_a_mark(db: Data
         dead=[DeadLetter(0, None, b"x", "not \ud800 text")],
     )
     await (await db.transaction()).write([db.renderer.render(db.pipeline.count(batch))])
-    assert await db.dead() == [(0, None, b"x", "not ? text")]
+    assert await db.dead() == [(0, None, b"x", "not \\ud800 text")]
 
 
 @pytest.mark.parametrize("names", ["latin1", "gbk", "utf8mb3"])
