@@ -313,7 +313,6 @@ async def test_batches_that_fill_different_columns_share_a_flush(database_url: s
     }
     async with database(database_url, **environ) as db, running(db) as run:
         await run.sink.ready()
-        event(5, EVENT="bounced", BOUNCE_TYPE="HARDBOUNCE")
         flush = [
             db.batch([event(1), event(2)]),
             db.batch([event(3, TAGS="t" * 300), event(4)]),  # longer than the column
