@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated
 
@@ -31,6 +32,17 @@ def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if len({name.lower() for name in names}) < len(names):
         raise ValueError("should not have the same name twice")
     return names
+
+
+def network(text: str) -> str:
+    """Refuse what is neither an IP address nor a network of them."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(
+            "should be an IP address or a network, as 10.0.0.7 or 10.1.0.0/16"
+        ) from None
+    return text
 
 
 Int = Annotated[int, BeforeValidator(no_bool)]

@@ -25,6 +25,7 @@ from pepi_stream.settings.fields import (
     WindowName,
     distinct,
     matching,
+    network,
 )
 from pepi_stream.settings.sink import SinkSettings
 from pepi_stream.settings.tls import TlsSettings
@@ -191,6 +192,8 @@ class WebSettings(Section):
     """Rows of each window that a page gets, at most."""
     clients: Annotated[Int, Field(ge=1, le=10_000)]
     """Pages that may be open at the same time."""
+    trusted_proxies: tuple[Annotated[str, AfterValidator(network)], ...]
+    """Addresses and networks of the proxies whose X-Forwarded-For is believed."""
 
     @field_validator("token")
     @classmethod

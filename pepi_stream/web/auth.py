@@ -107,7 +107,9 @@ class Token:
 
 
 class Failures:
-    """Counts wrong tokens by address, and slows down whoever tries one after the other.
+    """Counts wrong tokens by address, and tells who tries one after the other to wait.
+
+    The right token is compared before anything is counted: nobody's wrong ones keep it out.
 
     Args:
         now: seconds, of a clock that never goes back.
@@ -119,8 +121,12 @@ class Failures:
         self._failed: Counter[str] = Counter()
         self._before = 0
 
-    def add(self, address: str | None) -> None:
-        """Count a wrong token; one line a minute says so."""
+    def add(self, address: str | None) -> int:
+        """Count a wrong token; one line a minute says so.
+
+        Returns:
+            For how many seconds more this address is told to wait; 0 if it need not.
+        """
         self._turn()
         if not self._failed:
             more = f"; there were {self._before} when that last happened" if self._before else ""
@@ -129,12 +135,9 @@ class Failures:
                 address,
                 more,
             )
-        self._failed[self._key(address)] += 1
-
-    def wait_seconds(self, address: str | None) -> int:
-        """Return for how many seconds more this address is not listened to; 0 if it is."""
-        self._turn()
-        if self._failed[self._key(address)] < _FAILURES_A_MINUTE:
+        key = self._key(address)
+        self._failed[key] += 1
+        if self._failed[key] <= _FAILURES_A_MINUTE:
             return 0
         return max(1, round(self._start + 60 - self._now()))
 

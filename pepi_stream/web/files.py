@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -25,6 +26,8 @@ _TYPES: Final = {
     ".webmanifest": "application/manifest+json; charset=utf-8",
     ".woff2": "font/woff2",
 }
+# What of the page is there only with a token.
+_LOG_OUT: Final = re.compile(rb"<!-- log out -->.*?<!-- /log out -->", re.DOTALL)
 # Short: after an upgrade, a page and its scripts must soon be of one release again.
 _CACHING: Final = "private, max-age=60"
 
@@ -52,14 +55,18 @@ class Files:
 
     Args:
         folder: where they are; the package's own unless told otherwise.
+        log_out: whether the page has a "Log out"; without a token there is nothing to leave.
     """
 
-    def __init__(self, folder: Path = _FOLDER) -> None:
-        self._files = {
-            path.relative_to(folder).as_posix(): _read(path)
+    def __init__(self, folder: Path = _FOLDER, *, log_out: bool = True) -> None:
+        bodies = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*"))
             if path.is_file() and path.suffix in _TYPES
         }
+        if not log_out and PAGE in bodies:
+            bodies[PAGE] = _LOG_OUT.sub(b"", bodies[PAGE])
+        self._files = {name: _file(name, body) for name, body in bodies.items()}
 
     def answer(self, name: str, request: web.Request) -> web.Response:
         """Return the file of that name.
@@ -73,6 +80,6 @@ class Files:
         return file.answer(request)
 
 
-def _read(path: Path) -> File:
-    body = path.read_bytes()
-    return File(_TYPES[path.suffix], body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+def _file(name: str, body: bytes) -> File:
+    kind = _TYPES[PurePosixPath(name).suffix]
+    return File(kind, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')

@@ -14,10 +14,12 @@ from pepi_stream.settings import WebSettings
 from pepi_stream.web.auth import COOKIE, Failures, Token, names_this_machine
 from pepi_stream.web.headers import refusal, wants_html
 from pepi_stream.web.masking import mask_text
+from pepi_stream.web.proxies import ClientOf
 
 logger = logging.getLogger(__name__)
 
 LOGIN: Final = "/live/login"
+LOGOUT: Final = "/live/logout"
 INGEST: Final = "/ingest/"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -32,6 +34,7 @@ class Guard:
         settings: the section [web].
         token: of the page; None when it has none.
         failures: wrong tokens so far.
+        client_of: returns the address of who asks.
         bind: returns the address that the server listens on.
     """
 
@@ -40,10 +43,12 @@ class Guard:
         settings: WebSettings,
         token: Token | None,
         failures: Failures,
+        client_of: ClientOf,
         bind: Callable[[], str],
     ) -> None:
         self._token = token
         self._failures = failures
+        self._client_of = client_of
         self._bind = bind
         self._any_host = token is not None or settings.public
         self._ingests = False
@@ -94,7 +99,7 @@ class Guard:
         allowed: tuple[str, ...] = ("GET", "HEAD")
         if ingest:
             allowed = ("POST",)
-        elif request.path == LOGIN:
+        elif request.path in (LOGIN, LOGOUT):
             allowed = ("GET", "HEAD", "POST")
         if request.method not in allowed:
             return refusal(
@@ -115,14 +120,13 @@ class Guard:
             return None
         given = request.headers.get(hdrs.AUTHORIZATION)
         if given is not None:
-            seconds = self._failures.wait_seconds(request.remote)
-            if seconds:
-                why = "too many wrong tokens; wait a minute"
-                return refusal(request, 429, why, {hdrs.RETRY_AFTER: str(seconds)})
             scheme, _, credentials = given.partition(" ")
             if scheme.lower() == "bearer" and token.matches(credentials.strip()):
                 return None
-            self._failures.add(request.remote)
+            seconds = self._failures.add(self._client_of(request))
+            if seconds:
+                why = "too many wrong tokens; the right one is listened to at any time"
+                return refusal(request, 429, why, {hdrs.RETRY_AFTER: str(seconds)})
         elif wants_html(request):
             return web.Response(status=303, headers={hdrs.LOCATION: LOGIN})
         return refusal(

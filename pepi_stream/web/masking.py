@@ -3,7 +3,8 @@
 Whatever stands before an at-sign, back to a space, quote, angle or square bracket, comma, colon or
 semicolon, is taken for a local part (RFC 5321, more or less) and keeps its first letter or digit,
 and the punctuation before that. It is better to mask too much: ``email=john@example.com`` becomes
-``e•••@example.com``. An at-sign may be percent-encoded or JSON-escaped, more than once.
+``e•••@example.com``. An at-sign may be percent-encoded or JSON-escaped, more than once; it may be
+an entity of HTML, the fullwidth or the small one, and, before a domain, quoted-printable.
 What was cut off where it is stored may have lost its at-sign: its end is masked.
 All of it takes time linear in the text.
 """
@@ -20,10 +21,23 @@ from pepi_stream.windows import MAX_DIMENSION
 FILLER: Final = "•••"
 _FILLER_AS_LATIN_1: Final = FILLER.encode().decode("latin-1")
 
-_AT = re.compile(r"(@|%(?:25)*40|\\u0040)")
+_AT = re.compile(
+    r"""(
+    @|\uff20|\ufe6b  # itself, fullwidth, small
+    |\xef(?:\xbc\xa0|\xb9\xab)  # those two in UTF-8 that is read as Latin-1
+    |%(?:25)*(?:40|EF%(?:25)*BC%(?:25)*A0|EF%(?:25)*B9%(?:25)*AB)
+    |\\(?:u0040|uff20|ufe6b|u\{0*40\}|x40|U00000040)
+    |&(?:amp;)*(?:\#0*64|\#x0*40|commat);?
+    |=(?:3D)*(?:40|EF=(?:3D)*BC=(?:3D)*A0)(?=[\w-]+\.\w)  # else n=40 would be one
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
 # Of text that is read backwards, from an at-sign on; a regex that looks for the end of a run would
 # try every start. White space of ASCII only: in bytes read as Latin-1, NBSP is half a character.
-_LOCAL_BACKWARDS = re.compile(r'[^ \t\n\r\f\v"<>\[\],;:]*')
+# A semicolon that ends a numeric entity stands for a letter.
+_LOCAL_BACKWARDS = re.compile(
+    r'(?:[^ \t\n\r\f\v"<>\[\],;:]|;(?:[0-9]{1,7}|[0-9A-Fa-f]{1,6}[Xx])#&)*'
+)
 _LETTER = re.compile(r"[^\W_]")
 
 _NAMES_AT_ONCE: Final = 50_000
@@ -31,8 +45,6 @@ _NAMES_AT_ONCE: Final = 50_000
 
 def mask_text(text: str, filler: str = FILLER) -> str:
     """Return the text with every e-mail address masked; the text itself if it has none."""
-    if "@" not in text and "40" not in text:
-        return text
     parts = _AT.split(text)
     if len(parts) == 1:
         return text

@@ -14,12 +14,13 @@ from pepi_stream.settings import WebSettings
 from pepi_stream.web.auth import Failures, Token
 from pepi_stream.web.events import Events
 from pepi_stream.web.files import PAGE, STYLE_OF_LOGIN, Files
-from pepi_stream.web.guard import INGEST, LOGIN, Guard, Handler
+from pepi_stream.web.guard import INGEST, LOGIN, LOGOUT, Guard, Handler
 from pepi_stream.web.headers import json_answer, on_prepare, refusal
 from pepi_stream.web.hub import Hub
 from pepi_stream.web.login import Login
 from pepi_stream.web.masking import Masker, mask_text
 from pepi_stream.web.protocol import LiveState
+from pepi_stream.web.proxies import Proxies
 
 _READY_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 10.0
@@ -100,14 +101,15 @@ def add_pages(
         files: those of the page; the package's own when left out.
         receiver: takes webhooks in; None takes in none.
     """
-    files = files or Files()
     masker = Masker(show=settings.show_recipients)
     hub = Hub(live, masker, limit=settings.clients)
     secret = settings.token.get_secret_value()
+    files = files or Files(log_out=bool(secret))
     token = Token(secret) if secret else None
     failures = Failures()
-    guard = Guard(settings, token, failures, bind)
-    login = Login(token, failures)
+    client_of = Proxies(settings.trusted_proxies).client_of
+    guard = Guard(settings, token, failures, client_of, bind)
+    login = Login(token, failures, client_of)
     pages = Pages(live, hub, masker, details=token is None and not settings.public)
 
     async def page(request: web.Request) -> web.Response:
@@ -138,7 +140,8 @@ def add_pages(
     add("/live/dead/{seq}", pages.dead_letter)
     add(LOGIN, login.form, needs_token=False)
     add(LOGIN, login.log_in, needs_token=False, method="POST")
-    add("/live/logout", login.log_out, needs_token=False)
+    add(LOGOUT, login.ask_to_log_out, needs_token=False)
+    add(LOGOUT, login.log_out, needs_token=False, method="POST")
     add(f"/live/static/{STYLE_OF_LOGIN}", style_of_login, needs_token=False)
     add("/live/static/{name:.+}", static)
     add("/healthz", pages.healthz, needs_token=False)

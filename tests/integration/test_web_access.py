@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import pytest
 
@@ -63,14 +65,31 @@ async def test_behind_https_the_cookie_is_secure(proto: str) -> None:
             assert right.cookies["pepi_live"]["secure"]
 
 
-async def test_logging_out_clears_the_cookie_unless_another_site_asks() -> None:
+async def test_logging_out_is_a_post_that_clears_the_cookie_unless_another_site_asks() -> None:
     async with site(token=TOKEN) as pages, aiohttp.ClientSession(pages.url) as client:
-        async with client.get("/live/logout", allow_redirects=False) as out:
-            assert out.headers["Location"] == "/live/login"
+        async with client.get("/live/logout", allow_redirects=False) as asked:
+            assert asked.status == 200
+            assert not asked.cookies
+            assert '<form method="post" action="/live/logout">' in await asked.text()
+        async with client.post("/live/logout", allow_redirects=False) as out:
+            assert (out.status, out.headers["Location"]) == (303, "/live/login")
             assert out.cookies["pepi_live"].value == ""
         headers = {"Sec-Fetch-Site": "cross-site"}
-        async with client.get("/live/logout", headers=headers, allow_redirects=False) as out:
+        async with client.post("/live/logout", headers=headers, allow_redirects=False) as out:
+            assert out.status == 403
             assert not out.cookies
+
+
+@pytest.mark.parametrize(("token", "there"), [(TOKEN, True), ("", False)])
+async def test_only_a_page_with_a_token_has_a_log_out(token: str, there: bool) -> None:
+    async with (
+        site(token=token) as pages,
+        aiohttp.ClientSession(pages.url) as client,
+        client.get("/live/", headers=BEARER) as page,
+    ):
+        text = await page.text()
+    assert ("Log out" in text) is there
+    assert 'href="snapshot"' in text
 
 
 async def test_another_sites_page_can_neither_log_in_nor_lock_out() -> None:
@@ -89,14 +108,10 @@ async def test_another_sites_page_can_neither_log_in_nor_lock_out() -> None:
             assert right.cookies["pepi_live"].value
 
 
-async def test_after_ten_wrong_tokens_nobody_there_is_listened_to(
+async def test_past_ten_wrong_tokens_the_right_one_still_gets_in(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with site(token=TOKEN) as pages, aiohttp.ClientSession(pages.url) as client:
-        async with client.post(
-            "/live/login", data={"token": TOKEN}, allow_redirects=False
-        ) as right:
-            cookies = {"Cookie": f"pepi_live={right.cookies['pepi_live'].value}"}
         for number in range(10):
             if number % 2:
                 async with client.post("/live/login", data={"token": "wrong"}) as wrong:
@@ -105,19 +120,57 @@ async def test_after_ten_wrong_tokens_nobody_there_is_listened_to(
                 headers = {"Authorization": "Bearer wrong"}
                 async with client.get("/live/", headers=headers) as wrong:
                     assert wrong.status == 401
-        async with client.post("/live/login", data={"token": TOKEN}) as late:
+        async with client.post("/live/login", data={"token": "wrong"}) as late:
             assert late.status == 429
             assert 1 <= int(late.headers["Retry-After"]) <= 60
-            assert 'role="alert">Too many' in await late.text()
-        async with client.get("/live/", headers=BEARER) as late:
+            assert "too many wrong ones" in await late.text()
+        async with client.get("/live/", headers={"Authorization": "Bearer wrong"}) as late:
             assert late.status == 429
-        async with client.get("/live/", headers=cookies) as seen:
-            assert seen.status == 200
+        form = client.post("/live/login", data={"token": TOKEN}, allow_redirects=False)
+        async with form as right:
+            assert right.status == 303
+            cookies = {"Cookie": f"pepi_live={right.cookies['pepi_live'].value}"}
+        for headers in (BEARER, cookies):
+            async with client.get("/live/", headers=headers) as seen:
+                assert seen.status == 200
         async with client.get("/healthz") as seen:
             assert seen.status == 200
     [line] = [record.getMessage() for record in caplog.records if "wrong token" in record.message]
     assert "from 127.0.0.1" in line
     assert TOKEN not in caplog.text
+
+
+async def test_wrong_tokens_at_the_same_time_are_all_counted() -> None:
+    async with site(token=TOKEN) as pages, aiohttp.ClientSession(pages.url) as client:
+
+        async def guess(number: int) -> int:
+            async with client.post("/live/login", data={"token": f"wrong{number}"}) as wrong:
+                return wrong.status
+
+        statuses = await asyncio.gather(*map(guess, range(50)))
+    assert sorted(statuses) == [403] * 10 + [429] * 40
+
+
+async def test_who_tried_is_told_by_a_trusted_proxy_and_by_nobody_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for trusted, others in (("127.0.0.0/8", 401), ("", 429)):
+        caplog.clear()
+        async with (
+            site(token=TOKEN, trusted_proxies=trusted) as pages,
+            aiohttp.ClientSession(pages.url) as client,
+        ):
+
+            async def ask(forwarded: str, client: aiohttp.ClientSession = client) -> int:
+                headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": forwarded}
+                async with client.get("/live/snapshot", headers=headers) as wrong:
+                    return wrong.status
+
+            # What the client made up stands before what the proxy has seen.
+            statuses = [await ask(f"10.9.9.{number}, 203.0.113.7") for number in range(11)]
+            assert statuses == [401] * 10 + [429]
+            assert await ask("203.0.113.8") == others
+        assert f"from {'203.0.113.7' if trusted else '127.0.0.1'} " in caplog.text
 
 
 async def test_a_form_that_is_too_large_or_odd() -> None:

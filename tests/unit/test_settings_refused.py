@@ -70,6 +70,8 @@ def write(tmp_path: Path) -> Write:
         ("PEPI_WEB__TOKEN", "0123456789abcdef gh", "at least 16 characters"),
         ("PEPI_WEB__TOKEN", "0123456789abcdé", "signs of ASCII"),
         ("PEPI_WEB__TOKEN", "x" * 513, "512 at most"),
+        ("PEPI_WEB__TRUSTED_PROXIES", "10.0.0.7,lb.local", "an IP address or a network"),
+        ("PEPI_WEB__TRUSTED_PROXIES", "10.0.0.7/8", "an IP address or a network"),
         ("PEPI_WEB__PUBLIC", "perhaps", "valid boolean"),
         ("PEPI_WEB__ROWS", "49", "greater than or equal to 50"),
         ("PEPI_WEB__ROWS", "10001", "less than or equal to 10000"),
