@@ -97,6 +97,17 @@ class Site:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def asked(self) -> int:
+        """Requests so far."""
+        return self.runner.server.requests_count if self.runner.server else 0
+
+    @property
+    def waiting_for_bodies(self) -> int:
+        """Connections whose request's body is waited for."""
+        running: Any = self.runner.server
+        return sum(one.body_since is not None for one in running.connections)
+
     async def raw(self, request: bytes) -> bytes:
         """Send bytes; return all that comes until the server closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)

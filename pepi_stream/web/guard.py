@@ -15,12 +15,15 @@ from pepi_stream.web.auth import COOKIE, Failures, Token, names_this_machine
 from pepi_stream.web.headers import refusal, wants_html
 from pepi_stream.web.masking import mask_text
 from pepi_stream.web.proxies import ClientOf
+from pepi_stream.web.server import OTHER_CONNECTIONS, is_crowded
 
 logger = logging.getLogger(__name__)
 
 LOGIN: Final = "/live/login"
 LOGOUT: Final = "/live/logout"
 INGEST: Final = "/ingest/"
+HEALTHZ: Final = "/healthz"
+READYZ: Final = "/readyz"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,6 +57,7 @@ class Guard:
         self._ingests = False
         self._needs_token: dict[web.AbstractRoute, bool] = {}
         self._logged_at = float("-inf")
+        self._crowded_at = float("-inf")
 
     def admit(self, route: web.AbstractRoute, *, needs_token: bool) -> None:
         """Let requests of this route in; of no other."""
@@ -66,6 +70,8 @@ class Guard:
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request: the middleware."""
         try:
+            if is_crowded(request) and request.path not in (HEALTHZ, READYZ):
+                return self._too_many(request)
             return self._turn_away(request) or await handler(request)
         except web.HTTPNotFound:
             return refusal(request, 404, "no such page")
@@ -80,6 +86,19 @@ class Guard:
                 self._logged_at = time.monotonic()
                 logger.exception("web: a bug; the like within a minute is not logged")
             return refusal(request, 500, "a bug; the worker's log says more")
+
+    def _too_many(self, request: web.Request) -> web.Response:
+        if time.monotonic() - self._crowded_at >= _LOG_SECONDS:
+            self._crowded_at = time.monotonic()
+            logger.warning(
+                "web: all connections are busy (those of web.clients pages and %d more): until "
+                "some end, only probes are answered (said once a minute at most)",
+                OTHER_CONNECTIONS,
+            )
+        why = "all connections of this worker's web server are busy"
+        answer = refusal(request, 503, why, {hdrs.RETRY_AFTER: "5"})
+        answer.force_close()
+        return answer
 
     # aiohttp looks for this mark of a middleware of the present kind.
     __middleware_version__ = 1

@@ -14,7 +14,7 @@ from pepi_stream.settings import WebSettings
 from pepi_stream.web.auth import Failures, Token
 from pepi_stream.web.events import Events
 from pepi_stream.web.files import PAGE, STYLE_OF_LOGIN, Files
-from pepi_stream.web.guard import INGEST, LOGIN, LOGOUT, Guard, Handler
+from pepi_stream.web.guard import HEALTHZ, INGEST, LOGIN, LOGOUT, READYZ, Guard, Handler
 from pepi_stream.web.headers import json_answer, on_prepare, refusal
 from pepi_stream.web.hub import Hub
 from pepi_stream.web.login import Login
@@ -144,8 +144,8 @@ def add_pages(
     add(LOGOUT, login.log_out, needs_token=False, method="POST")
     add(f"/live/static/{STYLE_OF_LOGIN}", style_of_login, needs_token=False)
     add("/live/static/{name:.+}", static)
-    add("/healthz", pages.healthz, needs_token=False)
-    add("/readyz", pages.readyz, needs_token=False)
+    add(HEALTHZ, pages.healthz, needs_token=False)
+    add(READYZ, pages.readyz, needs_token=False)
 
     async def close(_: web.Application) -> None:
         await hub.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from pathlib import Path
@@ -12,8 +11,6 @@ import aiohttp
 import pytest
 
 from pepi_stream.errors import TransientError
-from pepi_stream.web import server
-from tests.waiting import wait_until
 from tests.web_pages import BEARER, TOKEN, site
 
 OPEN_PATHS = ("/healthz", "/readyz", "/live/login", "/live/logout", "/live/static/login.css")
@@ -270,45 +267,3 @@ async def test_an_error_behind_the_page_is_an_answer_and_one_line(
                 assert "oops" not in await answer.text()
                 assert_headers(answer)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-
-
-async def test_an_idle_connection_does_not_hold_up_the_end() -> None:
-    async with site() as pages:
-        _, writer = await asyncio.open_connection("127.0.0.1", pages.port)
-        writer.write(b"GET /live/snapshot HTTP/1.1\r\n")
-        await writer.drain()
-    writer.close()
-
-
-@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"])
-async def test_who_asks_for_nothing_is_sent_away(
-    said: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "FIRST_REQUEST_SECONDS", 0.05)
-    async with (
-        site() as pages,
-        aiohttp.ClientSession(pages.url) as client,
-        client.get("/live/events") as stream,
-        asyncio.timeout(10),
-    ):
-        assert await pages.raw(said) == b""
-        for _ in range(3):  # who has asked for something stays
-            await stream.content.readuntil(b"\n\n")
-
-
-async def test_connections_without_end_leave_the_worker_its_files(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(server, "OTHER_CONNECTIONS", 3)
-    async with site(clients="2") as pages, asyncio.timeout(10):
-        running = pages.runner.server
-        assert running is not None
-        opened = [await asyncio.open_connection("127.0.0.1", pages.port) for _ in range(5)]
-        await wait_until(lambda: len(running.connections) == 5)
-        with contextlib.suppress(ConnectionError):
-            assert await pages.raw(b"GET /healthz HTTP/1.0\r\n\r\n") == b""
-        opened[0][1].close()
-        await wait_until(lambda: len(running.connections) == 4)
-        assert (await pages.raw(b"GET /healthz HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.0 200")
-        for _, writer in opened:
-            writer.close()
