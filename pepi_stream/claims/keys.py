@@ -18,6 +18,11 @@ def deliveries_key(queue: str) -> str:
     return f"{{{queue}}}:deliveries"
 
 
+def token_key(queue: str, token: str) -> str:
+    """Return the STRING that remembers for which body a webhook's token was used."""
+    return f"{{{queue}}}:token:{token}"
+
+
 def windows_channel(queue: str) -> str:
     """Return the channel on which acks publish what was added to the windows."""
     return f"{{{queue}}}:windows"

@@ -97,4 +97,5 @@ class Scripts:
         )
         self.adopt = Script("adopt", keys="claims claim...", args="claim_id...")
         self.suspect = Script("suspect", keys="deliveries", args="claim_id delivery positions")
+        self.push_once = Script("push_once", keys="queue token", args="digest seconds body")
         self.head = Script("head", keys="queue", args="max_bytes")

@@ -24,6 +24,8 @@ class Basic:
         credentials: "user:password".
     """
 
+    proves_early = True
+
     def __init__(self, credentials: str) -> None:
         self._digest = hashlib.sha256(credentials.encode()).digest()
 

@@ -6,7 +6,9 @@ from pydantic import SecretStr
 
 from pepi_stream.claims import connect_redis
 from pepi_stream.errors import ConfigError
+from pepi_stream.formats.auto import AutoFormat
 from pepi_stream.ingest.basic import Basic
+from pepi_stream.ingest.binding import Binding
 from pepi_stream.ingest.certificates import Certificates, Fetch, fetch_pem
 from pepi_stream.ingest.mailgun import Mailgun
 from pepi_stream.ingest.receive import Receiver
@@ -61,7 +63,11 @@ def build_receiver(settings: Settings, fetch: Fetch = fetch_pem) -> Receiver | N
     if problems:
         raise ConfigError("\n".join(problems))
     return Receiver(
-        schemes, connect_redis(settings.redis), source.queue, max_bytes=ingest.max_bytes
+        schemes,
+        connect_redis(settings.redis),
+        source.queue,
+        max_bytes=ingest.max_bytes,
+        binding=Binding(AutoFormat()) if source.format == AutoFormat.name else None,
     )
 
 

@@ -7,8 +7,9 @@ tried again). Whether a retry is signed anew Mailgun does not say; Hookdeck (web
 mailgun-webhooks/references/verification) found that it is not. A signature is therefore good for
 nine hours: with less, an outage of ours would lose what Mailgun sends again.
 
-The body is not signed. So a token is good for one body: it is remembered once Redis has the body,
-and after that only the same body is welcome again (Mailgun missed our answer), and not queued.
+The body is not signed. So a token is good for one body: Redis remembers it, for all workers, with
+the body that it was used for. Only the same body is welcome again (Mailgun missed our answer), and
+it is not queued again.
 """
 
 from __future__ import annotations
@@ -17,16 +18,23 @@ import hashlib
 import hmac
 import re
 import time
-from collections import OrderedDict
-from functools import partial
 from typing import Final
 
 import msgspec
 
-from pepi_stream.ingest.scheme import Clock, Headers, Refusal, Verdict, require_fresh, wrong
+from pepi_stream.ingest.scheme import (
+    FUTURE_SECONDS,
+    Clock,
+    Headers,
+    Once,
+    Verdict,
+    require_fresh,
+    wrong,
+)
 
 MAX_AGE_SECONDS: Final = 9 * 3600
-MAX_TOKENS: Final = 100_000
+TOKEN_SECONDS: Final = MAX_AGE_SECONDS + FUTURE_SECONDS
+"""Signatures are good for so long, seen from the time when one may first come."""
 
 _WRONG = "Mailgun's signature is missing, or not of ingest.mailgun_signing_key"
 
@@ -45,62 +53,25 @@ class _Body(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Body)
 
 
-class Tokens:
-    """Remembers which tokens were used, for which bodies: the newest of them.
-
-    Args:
-        most: how many, at most; some 250 bytes each.
-    """
-
-    def __init__(self, most: int = MAX_TOKENS) -> None:
-        self._most = most
-        self._taken: OrderedDict[bytes, bytes] = OrderedDict()
-        self._pending: set[bytes] = set()
-
-    def use(self, token: bytes, body: bytes) -> Verdict:
-        """Take a token for a body.
-
-        Raises:
-            Refusal: it was used for another body, or is in use just now.
-        """
-        if token in self._pending:
-            raise Refusal(503, "the same request is being dealt with")
-        digest = hashlib.sha256(body).digest()
-        before = self._taken.get(token)
-        if before is not None:
-            if before != digest:
-                raise wrong("Mailgun's token was used before, for another body")
-            return Verdict(push=False)
-        self._pending.add(token)
-        return Verdict(settle=partial(self._settle, token, digest))
-
-    def _settle(self, token: bytes, digest: bytes, taken: bool) -> None:
-        self._pending.discard(token)
-        if taken:
-            self._taken[token] = digest
-            if len(self._taken) > self._most:
-                self._taken.popitem(last=False)
-
-
 class Mailgun:
     """Verifies Mailgun's signature.
 
     Args:
         key: the HTTP webhook signing key.
         now: seconds since 1970.
-        tokens: those that were used.
     """
 
-    def __init__(self, key: str, now: Clock = time.time, tokens: Tokens | None = None) -> None:
+    proves_early = False
+
+    def __init__(self, key: str, now: Clock = time.time) -> None:
         self._key = key.encode()
         self._now = now
-        self._tokens = tokens or Tokens()
 
     def screen(self, headers: Headers) -> None:
         """Refuse nothing: the signature is in the body."""
 
     async def verify(self, headers: Headers, body: bytes) -> Verdict:
-        """Let a body in whose token is signed and was not used."""
+        """Let a body in whose token is signed, once."""
         try:
             given = _decoder.decode(body).signature
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -119,4 +90,4 @@ class Mailgun:
         ):
             raise wrong(_WRONG)
         require_fresh(int(timestamp), MAX_AGE_SECONDS, self._now)
-        return self._tokens.use(hashlib.sha256(signed).digest(), body)
+        return Verdict(once=Once(hashlib.sha256(signed).hexdigest()[:32], TOKEN_SECONDS))

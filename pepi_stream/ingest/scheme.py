@@ -38,8 +38,14 @@ class Refusal(Exception):
         self.kind = kind or why
 
 
-def _nothing(taken: bool) -> None:
-    pass
+@dataclass(frozen=True)
+class Once:
+    """A token that is good for one body, at all workers together."""
+
+    token: str
+    """It, or a digest of it; ASCII."""
+    seconds: int
+    """For how long it has to be remembered."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,17 @@ class Verdict:
 
     push: bool = True
     """Whether its body goes in the queue."""
-    settle: Callable[[bool], None] = _nothing
-    """Called once, at the end, with whether Redis has said that the body is in the queue."""
+    body: bytes | None = None
+    """What goes there; None for the body as it came."""
+    once: Once | None = None
+    """The token that the body came under, if it has one."""
 
 
 class Scheme(Protocol):
     """How requests of one format prove who sent them."""
+
+    proves_early: bool
+    """Whether :meth:`screen` lets nobody pass who is not known: by its headers, before the body."""
 
     def screen(self, headers: Headers) -> None:
         """Refuse what can be refused before the body is read.
@@ -72,6 +83,8 @@ class Scheme(Protocol):
 
 class Unsigned:
     """Takes everything: a proxy in front has looked (`ingest.unsigned`)."""
+
+    proves_early = True
 
     def screen(self, headers: Headers) -> None:
         """Refuse nothing."""

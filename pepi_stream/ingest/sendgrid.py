@@ -54,6 +54,8 @@ class SendGrid:
         now: seconds since 1970.
     """
 
+    proves_early = False
+
     def __init__(self, key: ec.EllipticCurvePublicKey, now: Clock = time.time) -> None:
         self._key = key
         self._now = now

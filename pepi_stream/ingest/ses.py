@@ -22,6 +22,8 @@ class Ses:
         now: seconds since 1970.
     """
 
+    proves_early = False
+
     def __init__(
         self, topics: Iterable[str], certificates: Certificates, now: Clock = time.time
     ) -> None:
@@ -38,11 +40,13 @@ class Ses:
         message = sns.parse(body)
         if message.TopicArn not in self._topics:
             raise wrong("the topic is not in ingest.ses_topic_arns")
+        sns.require_own_region(message)
         sns.require_recent(message, self._now)
         certificate = await self._certificates.get(message.SigningCertURL)
         sns.require_signed(message, certificate, self._now)
+        self._certificates.keep(message.SigningCertURL, certificate)
         if message.Type == "Notification":
-            return Verdict()
+            return Verdict(body=sns.known_members(body, message))
         if self._shown.get(message.TopicArn) != message.MessageId:
             self._shown[message.TopicArn] = message.MessageId
             if message.Type == "SubscriptionConfirmation":

@@ -24,19 +24,17 @@ from pepi_stream.ingest.scheme import Clock, require_fresh, wrong
 MAX_AGE_SECONDS: Final = 25 * 3600
 
 # Of a region, not sns.s3-us-west-2.amazonaws.com, which would be anybody's bucket called sns.
-_HOST = r"https://sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}\.amazonaws\.com(?:\.cn)?"
+_HOST = r"https://sns\.([a-z]{2}(?:-[a-z]+)+-[0-9]{1,2})\.(amazonaws\.com(?:\.cn)?)"
 _CERTIFICATE_URL = re.compile(_HOST + r"/[A-Za-z0-9_-]{1,200}\.pem", re.ASCII)
 _SUBSCRIBE_URL = re.compile(_HOST + r"/\?[A-Za-z0-9&=%:_.~+-]{1,4000}", re.ASCII)
+_TOPIC = re.compile(r"arn:(aws[a-z-]*):sns:([a-z0-9-]+):.*")
 _WORD = re.compile(r"[!-~]{1,4096}")
 
 _WRONG = "SNS's signature is not of this body"
 
 
-class Message(msgspec.Struct, forbid_unknown_fields=True):
-    """The envelope. A member that is not here is refused.
-
-    It would not be signed, and formats that tell payloads apart by their members would read it.
-    """
+class Message(msgspec.Struct, omit_defaults=True):
+    """The envelope: the members that SNS sends."""
 
     Type: Literal["Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"]
     MessageId: str
@@ -55,6 +53,8 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _decoder = msgspec.json.Decoder(Message)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_KNOWN: Final = frozenset(Message.__struct_fields__)
 
 
 def parse(body: bytes) -> Message:
@@ -82,6 +82,23 @@ def parse(body: bytes) -> Message:
     return message
 
 
+def known_members(body: bytes, message: Message) -> bytes | None:
+    """Return the envelope without members that SNS is not known to send; None if it has none.
+
+    They are not signed, and formats that tell payloads apart by their members would read them.
+
+    Args:
+        body: as it came.
+        message: what :func:`parse` has made of it.
+    """
+    try:
+        if _members.decode(body).keys() <= _KNOWN:
+            return None
+    except (msgspec.DecodeError, UnicodeDecodeError):  # the name of a member is no text
+        pass
+    return msgspec.json.encode(message)
+
+
 def canonical(message: Message) -> bytes:
     """Return what SNS signs: names and values of members, sorted, each with a line feed.
 
@@ -98,14 +115,25 @@ def canonical(message: Message) -> bytes:
     return "".join(f"{name}\n{value}\n" for name, value in values if value is not None).encode()
 
 
-def require_certificate_url(url: str) -> None:
-    """Check that a certificate's address is one of SNS itself.
+def require_own_region(message: Message) -> None:
+    """Check that the addresses in a message are of SNS itself, in the region of its topic.
+
+    One region's key vouches for that region's topics alone.
 
     Raises:
-        Refusal: it is not.
+        Refusal: they are not.
     """
-    if not _CERTIFICATE_URL.fullmatch(url):
+    topic = _TOPIC.fullmatch(message.TopicArn)
+    certificate = _CERTIFICATE_URL.fullmatch(message.SigningCertURL)
+    if not certificate:
         raise wrong("the address of SNS's certificate is not one of SNS")
+    found = [certificate]
+    if message.Type != "Notification":
+        found += filter(None, [_SUBSCRIBE_URL.fullmatch(message.SubscribeURL or "")])
+    for match in found:
+        domain = "amazonaws.com.cn" if topic and topic[1] == "aws-cn" else "amazonaws.com"
+        if not topic or (match[1], match[2]) != (topic[2], domain):
+            raise wrong("the addresses in SNS's message are not of the region of its topic")
 
 
 def require_recent(message: Message, now: Clock = time.time) -> None:

@@ -105,7 +105,9 @@ class Guard:
 
     def _turn_away(self, request: web.Request) -> web.Response | None:
         """Return why the request may not pass; None if it may."""
-        ingest = self._ingests and request.path.startswith(INGEST)
+        ingest = request.path.startswith(INGEST)
+        if ingest and not self._ingests:
+            return refusal(request, 404, "no webhooks are taken in here (ingest.formats)")
         any_host = self._any_host or ingest
         host = request.headers.get(hdrs.HOST)
         if not any_host and host is not None and not names_this_machine(host, self._bind()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -58,20 +59,54 @@ async def test_few_a_minute_and_few_are_kept() -> None:
     "error",
     [aiohttp.ClientConnectionError("secret"), TimeoutError(), OSError(), ValueError("404")],
 )
-async def test_a_failure_is_a_503_and_not_kept(error: Exception) -> None:
-    by, errors = Sns(), [error]
+async def test_a_failure_is_a_503_and_not_tried_again_for_a_minute(error: Exception) -> None:
+    by, errors, now = Sns(), [error], [0.0]
 
     async def fetch(url: str) -> bytes:
         if errors:
+            by.asked.append(url)
             raise errors.pop()
         return await by.fetch(url)
 
-    certificates = Certificates(fetch)
-    with pytest.raises(Refusal, match="cannot be fetched") as refused:
-        await certificates.get(CERTIFICATE_URL)
-    assert refused.value.status == 503
-    assert "secret" not in refused.value.why
+    certificates = Certificates(fetch, clock=lambda: now[0])
+    for _ in range(30):
+        with pytest.raises(Refusal, match="cannot be fetched") as refused:
+            await certificates.get(CERTIFICATE_URL)
+        assert refused.value.status == 503
+        assert "secret" not in refused.value.why
+    assert len(by.asked) == 1
+    now[0] = 60
     await certificates.get(CERTIFICATE_URL)
+
+
+async def test_failures_are_forgotten_when_there_are_many() -> None:
+    now = [0.0]
+
+    async def fetch(url: str) -> bytes:
+        raise ValueError("404")
+
+    certificates = Certificates(fetch, clock=lambda: now[0])
+    for number in range(1000):
+        now[0] = number * 10
+        with pytest.raises(Refusal):
+            await certificates.get(CERTIFICATE_URL.replace("0123", f"{number}"))
+    assert len(certificates._failed) == 256
+
+
+async def test_one_that_has_verified_a_message_is_kept_whatever_others_ask_for() -> None:
+    by, now, wall = Sns(), [0.0], [time.time()]
+    certificates = Certificates(by.fetch, clock=lambda: now[0], now=lambda: wall[0])
+    kept = await certificates.get(CERTIFICATE_URL)
+    certificates.keep(CERTIFICATE_URL, kept)
+    for number in range(100):
+        now[0] = number * 3600.0
+        await certificates.get(CERTIFICATE_URL.replace("0123", f"{number}"))
+    asked = len(by.asked)
+    assert await certificates.get(CERTIFICATE_URL) is kept
+    assert len(by.asked) == asked
+    wall[0] += 2 * 86_400  # it has run out: there may be a new one
+    assert await certificates.get(CERTIFICATE_URL) is not kept
+    assert len(by.asked) == asked + 1
 
 
 async def test_what_is_no_certificate_of_a_long_rsa_key() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from pepi_stream.ingest.basic import Basic
-from pepi_stream.ingest.mailgun import Mailgun, Tokens
+from pepi_stream.ingest.mailgun import TOKEN_SECONDS, Mailgun
 from pepi_stream.ingest.scheme import Refusal, Scheme
 from pepi_stream.ingest.sendgrid import SIGNATURE, TIMESTAMP, SendGrid, load_key
 from tests import webhooks
@@ -128,8 +128,8 @@ def test_keys_of_sendgrid() -> None:
 # --- Mailgun
 
 
-def mailgun_scheme(at: float = NOW, most: int = 10) -> Mailgun:
-    return Mailgun(MAILGUN_KEY, now=lambda: at, tokens=Tokens(most))
+def mailgun_scheme(at: float = NOW) -> Mailgun:
+    return Mailgun(MAILGUN_KEY, now=lambda: at)
 
 
 async def test_mailgun_signs_timestamp_and_token() -> None:
@@ -173,33 +173,19 @@ async def test_how_old_mailguns_signature_may_be(age: int, good: bool) -> None:
     assert await accepts(mailgun_scheme(), {}, encode(mailgun(at=NOW - age))) is good
 
 
-async def test_a_token_is_good_for_one_body() -> None:
+async def test_a_token_is_good_once_for_as_long_as_its_signature() -> None:
     scheme = mailgun_scheme()
-    body, forged = encode(mailgun(at=NOW)), encode(mailgun(at=NOW, more="forged"))
-    first = await scheme.verify({}, body)
-    for other in (body, forged):  # while Redis has not answered
-        with pytest.raises(Refusal) as refused:
-            await scheme.verify({}, other)
-        assert refused.value.status == 503
-    first.settle(False)  # Redis did not take it: Mailgun sends it again
-    again = await scheme.verify({}, body)
-    assert again.push
-    again.settle(True)
-    repeated = await scheme.verify({}, body)
-    assert not repeated.push
-    repeated.settle(False)
-    with pytest.raises(Refusal, match="used before") as refused:
-        await scheme.verify({}, forged)
-    assert refused.value.status == 401
 
+    async def token_of(**of: Any) -> str:
+        verdict = await scheme.verify({}, encode(mailgun(**of)))
+        assert verdict.push
+        assert verdict.once is not None
+        assert verdict.once.seconds == TOKEN_SECONDS == 9 * 3600 + 300
+        return verdict.once.token
 
-async def test_only_so_many_tokens_are_remembered_the_newest() -> None:
-    scheme = mailgun_scheme(most=3)
-    bodies = [encode(mailgun(f"{number:050}", at=NOW)) for number in range(5)]
-    for body in bodies:
-        (await scheme.verify({}, body)).settle(True)
-    assert [(await scheme.verify({}, body)).push for body in bodies[2:]] == [False] * 3
-    assert (await scheme.verify({}, bodies[0])).push
+    assert await token_of(at=NOW) == await token_of(at=NOW, more="forged")
+    assert await token_of(at=NOW) != await token_of(at=NOW - 1)
+    assert await token_of(at=NOW) != await token_of(token="b" * 50, at=NOW)
 
 
 # --- anything at all

@@ -67,11 +67,16 @@ async def test_what_is_signed_cannot_be_changed() -> None:
     assert await status(scheme(Sns(key=rsa.generate_private_key(65537, 2048))), good) == 401
 
 
-async def test_what_is_not_signed_cannot_be_added() -> None:
-    """The format auto would take it for another provider's payload."""
+async def test_what_is_not_signed_cannot_be_added_and_costs_no_event() -> None:
+    """The format auto would take it for another provider's payload; SNS may add members one day."""
     by = Sns()
-    for name in ("eventType", "mail", "EVENT", "event", "RecordType", "msys"):
-        assert await status(scheme(by), {**by.message(), name: "forged"}) == 401
+    for name in ("eventType", "mail", "EVENT", "event", "RecordType", "msys", "é"):
+        message = by.message(Subject="é", MessageAttributes={"a": {"Type": "String"}})
+        verdict = await scheme(by).verify({}, encode({**message, name: "forged"}))
+        assert verdict.push
+        assert verdict.body is not None
+        assert json.loads(verdict.body) == message
+    assert (await scheme(by).verify({}, encode(by.message()))).body is None  # as it came
 
 
 async def test_two_messages_never_have_one_string() -> None:
@@ -138,11 +143,25 @@ async def test_no_address_is_shown_that_is_not_one_of_sns(url: str) -> None:
     assert await status(scheme(by), message) == 401
 
 
+ARN = "arn:{}:sns:{}:123456789012:ses-events"
 GOOD_URLS = (
-    CERTIFICATE_URL,
-    "https://sns.us-gov-west-1.amazonaws.com/SimpleNotificationService-ab.pem",
-    "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-ab.pem",
-    "https://sns.ap-southeast-2.amazonaws.com/x.pem",
+    (TOPIC, CERTIFICATE_URL),
+    (
+        ARN.format("aws-us-gov", "us-gov-west-1"),
+        "https://sns.us-gov-west-1.amazonaws.com/SimpleNotificationService-ab.pem",
+    ),
+    (
+        ARN.format("aws-cn", "cn-north-1"),
+        "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-ab.pem",
+    ),
+    (ARN.format("aws", "ap-southeast-2"), "https://sns.ap-southeast-2.amazonaws.com/x.pem"),
+)
+OTHER_REGIONS = (
+    (TOPIC, "https://sns.eu-west-2.amazonaws.com/x.pem"),
+    (TOPIC, "https://sns.eu-west-1.amazonaws.com.cn/x.pem"),
+    (TOPIC, "https://sns.cn-north-1.amazonaws.com.cn/x.pem"),
+    (ARN.format("aws-cn", "cn-north-1"), "https://sns.cn-north-1.amazonaws.com/x.pem"),
+    (ARN.format("aws", "cn-north-1"), "https://sns.cn-north-1.amazonaws.com.cn/x.pem"),
 )
 BAD_URLS = (
     *("http://sns.eu-west-1.amazonaws.com/x.pem", "https://sns.eu-west-1.amazonaws.com:443/x.pem"),
@@ -164,9 +183,25 @@ BAD_URLS = (
 )
 
 
-@pytest.mark.parametrize("url", GOOD_URLS)
-def test_addresses_of_certificates(url: str) -> None:
-    sns.require_certificate_url(url)
+@pytest.mark.parametrize(("topic", "url"), GOOD_URLS)
+def test_addresses_of_certificates(topic: str, url: str) -> None:
+    sns.require_own_region(sns.parse(encode(Sns().message(TopicArn=topic, SigningCertURL=url))))
+
+
+@pytest.mark.parametrize(("topic", "url"), OTHER_REGIONS)
+async def test_a_certificate_vouches_for_topics_of_its_region_alone(topic: str, url: str) -> None:
+    by = Sns()
+    ses = Ses([topic], Certificates(by.fetch))
+    assert await status(ses, by.message(TopicArn=topic, SigningCertURL=url)) == 401
+    assert not by.asked
+
+
+async def test_a_subscription_is_confirmed_in_the_region_of_the_topic() -> None:
+    by = Sns()
+    message = by.message("SubscriptionConfirmation")
+    other = message["SubscribeURL"].replace("sns.eu-west-1", "sns.us-east-1")
+    message = by.message("SubscriptionConfirmation", SubscribeURL=other)
+    assert await status(scheme(by), message) == 401
 
 
 @pytest.mark.parametrize("url", BAD_URLS)

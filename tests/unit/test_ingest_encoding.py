@@ -1,0 +1,95 @@
+"""Content-Encoding: what is unpacked, how much of it, and in what time."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import time
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pepi_stream.ingest.encoding import TooLargeError, require_known, unpack
+from pepi_stream.ingest.scheme import Refusal
+
+BODY = b'{"id": 1, "event_name": "sent"}' * 20
+
+
+def raw_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+PACKED = [
+    ("", BODY),
+    ("gzip", gzip.compress(BODY)),
+    ("gzip", gzip.compress(BODY[:100]) + gzip.compress(BODY[100:])),
+    ("x-gzip", gzip.compress(BODY)),
+    ("deflate", zlib.compress(BODY)),
+    ("deflate", raw_deflate(BODY)),
+]
+
+
+@pytest.mark.parametrize(("encoding", "packed"), PACKED)
+def test_unpacked(encoding: str, packed: bytes) -> None:
+    assert unpack(packed, encoding, len(BODY)) == BODY
+
+
+@pytest.mark.parametrize(("encoding", "packed"), PACKED[1:])
+def test_no_more_than_allowed(encoding: str, packed: bytes) -> None:
+    with pytest.raises(TooLargeError):
+        unpack(packed, encoding, len(BODY) - 1)
+
+
+def test_a_bomb_costs_no_memory() -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(512)) + packer.flush()
+    assert len(bomb) < 2**20
+    started = time.process_time()
+    with pytest.raises(TooLargeError):
+        unpack(bomb, "gzip", 2**20)
+    assert time.process_time() - started < 0.5  # all of it would take seconds
+
+
+def test_many_tiny_members_cost_no_time() -> None:
+    empty = gzip.compress(b"")
+    started = time.process_time()
+    with pytest.raises(Refusal) as refused:
+        unpack(empty * (2**20 // len(empty)), "gzip", 2**20)
+    assert refused.value.status == 400
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", BODY), ("deflate", b"\xff" + BODY), ("gzip", gzip.compress(BODY)[:-1]),
+     ("gzip", gzip.compress(BODY) + b"x"), ("deflate", zlib.compress(BODY) + b"x"),
+     ("deflate", zlib.compress(BODY)[:-1]), ("gzip", zlib.compress(BODY)), ("deflate", b"x")],
+)  # fmt: skip
+def test_what_is_not_what_it_says(encoding: str, body: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        unpack(body, encoding, 2**20)
+    assert refused.value.status == 400
+    assert encoding in refused.value.why
+
+
+@given(st.binary(min_size=1), st.sampled_from(["gzip", "deflate"]))
+def test_any_bytes_are_unpacked_or_refused(body: bytes, encoding: str) -> None:
+    with contextlib.suppress(Refusal, TooLargeError):
+        assert len(unpack(body, encoding, 1000)) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("header", "known"), [("", ""), ("identity", ""), (" GZIP ", "gzip"), ("deflate", "deflate")]
+)
+def test_encodings_that_are_known(header: str, known: str) -> None:
+    assert require_known(header) == known
+
+
+@pytest.mark.parametrize("header", ["br", "zstd", "gzip, gzip", "compress", "\xff", "aws-chunked"])
+def test_any_other_is_a_415_that_says_which_are(header: str) -> None:
+    with pytest.raises(Refusal, match="gzip, deflate") as refused:
+        require_known(header)
+    assert refused.value.status == 415
