@@ -122,7 +122,8 @@ async def _bring_up_to_date(conn: aiomysql.Connection, table: Table, *, take_ove
             added = [c.name for c in columns]
             found = await look_at(conn, table.name) or found
     done = [f"added {', '.join(added)}"] if added else []
-    if table.flow and found.flow != table.flow and (take_over or (found.ours and not found.flow)):
+    other = table.flow is not None and found.flow is not None and found.flow.is_other(table.flow)
+    if table.flow and found.ours and (not found.flow or (other and take_over)):
         await _change(conn, table.remember(), f"writing the flow into the table {table.name}")
         done.append(f"taken over from the queue {found.flow.queue!r}" if found.flow else "marked")
     return f"upgraded: {', '.join(done)}" if done else "there already"

@@ -153,6 +153,18 @@ async def null_by_default(conn: aiomysql.Connection, table: str) -> frozenset[st
     return frozenset(str(name) for (name,) in rows)
 
 
+def _of_another_flow(name: str, own: Flow, other: Flow) -> TableState:
+    setting = "sink.table" if name == own.table else "sink.prefix"
+    prefix = "" if other.prefix in (None, own.prefix) else f", prefix {other.prefix}"
+    return TableState(
+        name,
+        f"belongs to another flow (queue {other.queue!r}, table {other.table}{prefix})",
+        f"set {setting} to give this flow (queue {own.queue!r}, table {own.table}, prefix "
+        f"{own.prefix}) tables of its own; or, if that flow was renamed to this one, stop its "
+        "workers and run `faust -A pepi_stream migrate --take-over`",
+    )
+
+
 def judge(table: Table, found: Found | None) -> list[TableState]:
     """Say whether the sink can write to the table that was found, and what is not as it should be.
 
@@ -168,16 +180,8 @@ def judge(table: Table, found: Found | None) -> list[TableState]:
                 f"{_MIGRATE}, or grant this user its privileges if it is there",
             )
         ]
-    if table.flow and found.flow and found.flow != table.flow:
-        return [
-            TableState(
-                name,
-                f"belongs to another flow (queue {found.flow.queue!r}, table {found.flow.table})",
-                f"set sink.prefix to give this flow (queue {table.flow.queue!r}, table "
-                f"{table.flow.table}) tables of its own; or, if that flow was renamed to this one, "
-                "stop its workers and run `faust -A pepi_stream migrate --take-over`",
-            )
-        ]
+    if table.flow and found.flow and found.flow.is_other(table.flow):
+        return [_of_another_flow(name, table.flow, found.flow)]
     if not found.engine:
         return [TableState(name, "is a view", "name a table, or rename the view")]
     if found.engine.lower() != "innodb":

@@ -36,28 +36,41 @@ class Flow(NamedTuple):
     Attributes:
         queue: ``source.queue``.
         table: ``sink.table``.
+        prefix: ``sink.prefix``; None where a release wrote the mark that had none.
     """
 
     queue: str
     table: str
+    prefix: str | None
 
     @classmethod
-    def named(cls, queue: str, table: str) -> Flow:
+    def named(cls, queue: str, table: str, prefix: str) -> Flow:
         """Return the flow; a queue whose name is too long for a COMMENT is known by its digest."""
         if len(json.dumps(queue)) > _QUEUE_MAX:
             digest = hashlib.blake2b(queue.encode("utf-8", "surrogatepass"), digest_size=16)
             queue = f"blake2b {digest.hexdigest()}"
-        return cls(queue, table)
+        return cls(queue, table, prefix)
 
     def mark(self) -> str:
-        """Return what the ledger's COMMENT ends with."""
-        return "of the flow " + json.dumps([self.queue, self.table])
+        """Return what the COMMENT of the ledger and of the event table ends with."""
+        return "of the flow " + json.dumps(self)
 
     @classmethod
     def of(cls, comment: str) -> Flow | None:
         """Return the flow that a COMMENT names; None when it names none."""
         found = _MARK.search(comment)
-        return cls(*json.loads(found[1])) if found else None
+        try:
+            named = json.loads(found[1]) if found else []
+        except ValueError:  # somebody has edited it
+            return None
+        if len(named) not in (2, 3) or not all(isinstance(name, str) for name in named):
+            return None
+        queue, table, *prefix = named
+        return cls(queue, table, prefix[0] if prefix else None)
+
+    def is_other(self, flow: Flow) -> bool:
+        """Tell whether this is another flow than that one."""
+        return self[:2] != flow[:2] or self.prefix not in (None, flow.prefix)
 
 
 class TableColumn(NamedTuple):
@@ -105,7 +118,7 @@ class Table(NamedTuple):
         comment: what it holds.
         key: columns of its primary key; empty when a column's definition says it.
         also: columns of a further index, if it has one.
-        flow: what the table remembers that it belongs to; only the ledger does.
+        flow: what the table remembers that it belongs to; the ledger and the event table do.
     """
 
     name: str
@@ -206,7 +219,7 @@ class Schema:
             names,
             load_columns(settings.sink.columns),
             [Window(name, window) for name, window in settings.windows.items()],
-            flow=Flow.named(settings.source.queue, names.event),
+            flow=Flow.named(settings.source.queue, names.event, names.prefix),
             dedupe=settings.sink.dedupe,
         )
 
@@ -227,7 +240,7 @@ class Schema:
             comment = "events of the last hours, so that a repeat is known"
             tables.append(Table(names.seen, _SEEN, comment, ["uid"], ["seen_at"]))
         columns = [_event_column(spec) for spec in self.columns]
-        tables.append(Table(names.event, columns, "events"))
+        tables.append(Table(names.event, columns, f"events; {self.flow.mark()}", flow=self.flow))
         tables += [_window_table(names.window(window.name), window) for window in self.windows]
         return tables
 

@@ -102,8 +102,69 @@ def test_tables_of_an_older_release_are_marked_by_migrate_and_work_unmarked(flow
         "SELECT TABLE_COMMENT FROM information_schema.TABLES "
         "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'pepi_claim'"
     )
-    assert FlowOfTables.of(comment) == FlowOfTables("pepi_queue", "pepi_event")
+    assert FlowOfTables.of(comment) == FlowOfTables("pepi_queue", "pepi_event", "pepi_")
     flow.check_books(10)
+
+
+@pytest.mark.parametrize("queue", ["other_queue", "pepi_queue"])
+def test_two_flows_with_prefixes_of_their_own_may_not_fill_one_event_table(
+    make_flow: MakeFlow, redis_url: str, database_url: str, queue: str
+) -> None:
+    """Neither's windows would be the counts of its rows."""
+    first = make_flow(redis_url, database_url)
+    other = {
+        "PEPI_SOURCE__QUEUE": queue,
+        "PEPI_SINK__PREFIX": "other_",
+        "PEPI_SINK__TABLE": "pepi_event",
+    }
+    second = make_flow(redis_url, database_url, **other)
+    first.migrate()
+    second.make_tables()  # all but the event table
+    codes, said = zip(*refusals(second), strict=True)
+
+    assert codes == (70, 1, 70)
+    for text in said:
+        assert "table pepi_event belongs to another flow (queue 'pepi_queue'" in text
+        assert "prefix pepi_)" in text
+        assert "set sink.table" in text
+    assert second.command("migrate", "--take-over").returncode == 0
+    assert second.command("check").returncode == 0
+    assert first.command("check").returncode == 1
+
+
+def test_an_event_table_that_a_person_made_is_left_as_it_is(flow: Flow) -> None:
+    flow.sql("ALTER TABLE pepi_event COMMENT='the shop''s'")
+    assert "pepi_event: there already" in flow.command("migrate", "--take-over").stdout
+    flow.push(plain(range(10)))
+    flow.worker()
+    flow.wait_drained()
+    assert flow.workers[0].stop() == 0
+    flow.check_books(10)
+
+
+@pytest.mark.parametrize(
+    ("comment", "found"),
+    [
+        ('of the flow ["q", "t"]', ("q", "t", None)),
+        ('of the flow ["q", "t", "p_"]', ("q", "t", "p_")),
+        ('of the flow ["q", "t", "p_", "x"]', None),
+        ('of the flow ["q", 1]', None),
+        ('of the flow ["q]', None),
+        ("of the flow []", None),
+        ("events", None),
+    ],
+)
+def test_what_a_comment_says_of_its_flow(
+    comment: str, found: tuple[str, str, str | None] | None
+) -> None:
+    assert FlowOfTables.of(f"pepi_stream: {comment}") == found
+
+
+def test_a_mark_without_a_prefix_is_of_any() -> None:
+    own = FlowOfTables("q", "t", "p_")
+    assert not FlowOfTables("q", "t", None).is_other(own)
+    for other in (("q", "t", "x_"), ("q", "x", "p_"), ("x", "t", None)):
+        assert FlowOfTables(*other).is_other(own)
 
 
 def test_a_queue_whose_name_is_too_long_for_a_comment_has_tables_too(

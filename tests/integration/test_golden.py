@@ -42,7 +42,7 @@ def test_a_worker_finishes_what_0_1_0_left(flow: Flow) -> None:
     assert done.stdout.splitlines() == [
         "pepi_claim: upgraded: added version, marked",
         "pepi_dead_letter: there already",
-        "pepi_event: there already",
+        "pepi_event: upgraded: marked",
         "pepi_window_minute: there already",
         "pepi_window_hour: there already",
     ]
