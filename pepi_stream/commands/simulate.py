@@ -13,11 +13,15 @@ from faust.cli import option
 from pepi_stream.claims import connect_redis
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.commands.base import PepiCommand
-from pepi_stream.simulate import FORMATS, encoder, event_name_in
+from pepi_stream.simulate import FORMATS, HISTORY_EVENTS, after_history, encoder, event_name_in
+from pepi_stream.simulate import MALFORMED as MALFORMED_PAYLOADS
 from pepi_stream.simulate import simulate as simulate_events
 
 _MAX_PUSH = 1000  # payloads per RPUSH
 _PUSH_SECONDS = 0.05
+_FASTEST = 20_000.0  # events a second of event time, when they are pushed as fast as can be
+_LONGEST_SPAN = 7 * 86_400  # seconds
+_MOST_MALFORMED = 1000
 
 _OPTIONS: list[Any] = [
     option("--rate", type=click.FloatRange(min=0), default=1000.0, help="Events per second."),
@@ -36,14 +40,27 @@ _OPTIONS: list[Any] = [
         default=None,
         help="Time of the first event, in seconds since 1970. [default: now]",
     ),
+    option(
+        "--span",
+        type=click.IntRange(min=0, max=_LONGEST_SPAN),
+        default=0,
+        help="First, at once, the events of so many seconds before --start: with --count all of "
+        f"them, else as --rate makes them, at most {HISTORY_EVENTS:,}.",
+    ),
+    option(
+        "--malformed",
+        type=click.IntRange(min=0, max=_MOST_MALFORMED),
+        default=0,
+        help="How many payloads that nothing can read are among those of --span.",
+    ),
 ]
 
 
 class simulate(PepiCommand):
     """Push simulated campaigns on the queue: sends, then opens and clicks trailing off, bounces.
 
-    The same seed, start and rate make the same events. Without --count it goes on until
-    it is stopped; with --rate 0 it pushes as fast as it can.
+    The same seed, start, span, count and rate make the same events. Without --count it goes on
+    until it is stopped; with --rate 0 it pushes as fast as it can.
     """
 
     options = _OPTIONS
@@ -55,36 +72,57 @@ class simulate(PepiCommand):
         seed: int,
         format_: str | None,
         start: int | None,
+        span: int,
+        malformed: int,
         **kwargs: Any,
     ) -> int:
-        """Push events at a steady rate."""
+        """Push the events of the span, then those of a steady rate."""
         name = format_ or self.settings.source.format
         if name not in FORMATS:
             raise click.UsageError(f"source.format is {name}; say --format {'|'.join(FORMATS)}")
-        began = int(time.time()) if start is None else start
-        events = simulate_events(seed=seed, start=began, rate=rate or 20_000.0)
-        possible = (event for event in events if event_name_in(name, event))
-        payloads = map(encoder(name), islice(possible, count))
+        if malformed and not span:
+            raise click.UsageError("--malformed is about the payloads of --span, which is 0")
+        all_at_once = not rate or (span > 0 and count is not None)
+        speed = _FASTEST if all_at_once else rate
+        pace, history = None, 0
+        if span:
+            history = count or min(HISTORY_EVENTS, max(1, int(span * speed)))
+            pace = after_history(span, history, speed)
+            if count is not None:
+                speed = count / span
+        began = (int(time.time()) if start is None else start) - span
+        if began < 1:
+            raise click.UsageError("the events of --span would begin before 1970")
+        events = simulate_events(seed=seed, start=began, rate=speed, pace=pace)
+        encode = encoder(name)
         redis = connect_redis(self.settings.redis)
         queue = self.settings.source.queue
-        pushed = 0
+        drawn = pushed = planted = 0
         clock = time.monotonic()
         try:
-            while True:
+            while count is None or pushed < count:
                 due = _MAX_PUSH
-                if rate:
-                    due = min(_MAX_PUSH, int((time.monotonic() - clock) * rate) + 1 - pushed)
+                if not all_at_once and drawn >= history:
+                    passed = int((time.monotonic() - clock) * rate)
+                    due = min(_MAX_PUSH, history + passed + 1 - drawn)
                 if due < 1:
                     await asyncio.sleep(_PUSH_SECONDS)
                     continue
-                chunk = list(islice(payloads, due))
-                if not chunk:
-                    break
-                await redis.rpush(queue, *chunk)
+                # Events that the format lacks pass, too: else event time would outrun the clock.
+                drawn += due
+                chunk = [encode(e) for e in islice(events, due) if event_name_in(name, e)]
+                if count is not None:
+                    del chunk[count - pushed :]
                 pushed += len(chunk)
+                while planted < malformed and (planted + 1) * history <= drawn * malformed:
+                    chunk.append(MALFORMED_PAYLOADS[planted % len(MALFORMED_PAYLOADS)])
+                    planted += 1
+                if chunk:
+                    await redis.rpush(queue, *chunk)
         except Exception as exc:
             raise redis_failure(exc, f"pushing to {queue}") from exc
         finally:
             await redis.aclose()
-        click.echo(f"pushed {pushed} {name} events on {queue}")
+        more = f" and {planted} malformed payloads" if malformed else ""
+        click.echo(f"pushed {pushed} {name} events{more} on {queue}")
         return 0

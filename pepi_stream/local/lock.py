@@ -20,10 +20,17 @@ _POLL_SECONDS = 0.05
 
 
 class Holder(NamedTuple):
-    """Who wrote the lock file last: process ids of the starter and of its server, 0 if unknown."""
+    """Who wrote the lock file last.
+
+    Attributes:
+        owner: process id of the starter, 0 if unknown.
+        server: process id of its server, 0 if there is none or it is unknown.
+        page: address of the page that it serves, empty if there is none.
+    """
 
     owner: int
     server: int
+    page: str = ""
 
 
 class DirectoryLock:
@@ -59,9 +66,9 @@ class DirectoryLock:
         self._fd = fd
         self.record(0)
 
-    def record(self, server: int) -> None:
-        """Write down the server's process id, for messages and for `stop_holders`."""
-        text = json.dumps({"owner": os.getpid(), "server": server}).encode()
+    def record(self, server: int, page: str = "") -> None:
+        """Write down the server's process id and page, for messages and for `stop_holders`."""
+        text = json.dumps({"owner": os.getpid(), "server": server, "page": page}).encode()
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, text, 0)
 
@@ -70,6 +77,22 @@ class DirectoryLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def running_holder(directory: Path) -> Holder | None:
+    """Return who holds the lock of `directory`, if the starter itself still does; else None."""
+    path = directory / LOCK_NAME
+    try:
+        fd = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        if _try_lock(fd):
+            return None
+        holder = _read(fd)
+        return holder if _holds(holder.owner, path) else None
+    finally:
+        os.close(fd)
 
 
 def stop_holders(root: Path, timeout: float) -> list[Path]:
@@ -119,7 +142,8 @@ def _try_lock(fd: int) -> bool:
 def _read(fd: int) -> Holder:
     try:
         fields = json.loads(os.pread(fd, 1000, 0))
-        return Holder(int(fields["owner"]), int(fields["server"]))
+        # Versions before the page was written down are stopped by this one, too.
+        return Holder(int(fields["owner"]), int(fields["server"]), str(fields.get("page", "")))
     except (ValueError, KeyError, TypeError):
         return Holder(0, 0)  # read while it was being written
 

@@ -1,54 +1,39 @@
 """`make run`: private servers, a worker with its page, and a simulated stream, until Ctrl-C.
 
-The data stays in `.local/run/` for the next run. The exit status is 0 after Ctrl-C, SIGTERM or
-SIGHUP, which is how a run ends, and 1 when something ended by itself.
+The stream begins with what of the last hour is not in the tables yet, so that the page has
+something to show. The data stays in `.local/run/` for the next run. The exit status is 0 after
+Ctrl-C, SIGTERM or SIGHUP, which is how a run ends, and 1 when something ended by itself or another
+run is in the same directory.
 
-Environment: RATE, events a second (1000); PORT, of the page (6066, or a free one when that is
-taken); any PEPI_ variable, except that the two servers are always the private ones.
+Environment: RATE, events a second (100); HISTORY, seconds of the past (3600; 0 for none); PORT, of
+the page (6066, or a free one when that is taken); any PEPI_ variable, except that the two servers
+are always the private ones.
 """
 
 import argparse
 import contextlib
 import math
 import os
-import shutil
-import sys
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+from urllib.parse import urlsplit
 
 from pepi_stream.claims.keys import claims_key
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.process import free_port, port_is_free
-from pepi_stream.local.stack import Interrupted, Signals, Stack
+from pepi_stream.local.stack import Interrupted, Signals, Stack, refuse_if_running, shown
+from pepi_stream.local.status import Figures, Line, Speed, status
 from pepi_stream.tables import TableNames
 
-_RATE = 1000.0  # events a second
+_DIRECTORY = Path(".local/run")
+_RATE = 100.0  # events a second: an hour of them drains in seconds, and is as high on the charts
+_HISTORY = 3600  # seconds, as long as the charts of the page
+_LEAST_HISTORY = 60  # a shorter gap is not seen on charts by the minute
+_MALFORMED_SECONDS = 300  # of the past, for each payload that becomes a dead letter
 _PORT = 6066
-_SPEED_SECONDS = 5.0  # events/s is the mean of so long
-_LINE_SECONDS = 0.5  # between two rewrites on a terminal
-_PLAIN_LINE_SECONDS = 3.0  # between two lines in a file or a pipe
-_SMALLEST_WAIT = 10.0  # looking takes at most one part in so many of the time
-
-
-class Figures(NamedTuple):
-    """The state at one moment.
-
-    Attributes:
-        rows: event rows in MySQL.
-        dead: dead letters in MySQL.
-        queued: payloads in the Redis list.
-        claimed: claims that are not acked yet.
-        age: seconds since the newest row's payload was claimed; None without such a row.
-    """
-
-    rows: int
-    dead: int
-    queued: int
-    claimed: int
-    age: float | None
+_SMALLEST_WAIT = 10.0  # reading figures takes at most one part in so many of the time
 
 
 class Gauge:
@@ -101,84 +86,22 @@ class Gauge:
         return None if row is None else row[0]
 
 
-class Speed:
-    """Events a second over the last few seconds, from totals taken now and then."""
-
-    def __init__(self, seconds: float = _SPEED_SECONDS) -> None:
-        self._seconds = seconds
-        self._totals: deque[tuple[float, int]] = deque()
-
-    def add(self, now: float, total: int) -> float:
-        """Take a total at the time `now` (seconds of any clock); return the events a second."""
-        self._totals.append((now, total))
-        while len(self._totals) > 2 and now - self._totals[1][0] >= self._seconds:
-            self._totals.popleft()
-        then, before = self._totals[0]
-        return (total - before) / (now - then) if now > then else 0.0
-
-
-def status(figures: Figures, speed: float, since_start: float, url: str) -> str:
-    """Return the status line.
-
-    The lag is the time since the payload behind the newest row was claimed, as measured here: what
-    decoding, buffering and COMMIT took, plus up to one pause between events. It does not contain
-    the wait in the list, so the time that the list's content takes at the current speed is added.
-    A row from before this run says nothing about it.
-
-    Args:
-        figures: read just now.
-        speed: events a second.
-        since_start: seconds since this run began.
-        url: address of the page.
-    """
-    lag = "-"
-    if figures.age is not None and figures.age < since_start:
-        seconds = figures.age + (figures.queued / speed if speed else 0.0)
-        lag = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:,.1f} s"
-    parts = [
-        url,  # first, as a narrow terminal cuts the end off
-        f"{speed:,.0f} events/s",
-        f"queue {figures.queued:,}",
-        f"lag {lag}",
-        f"{figures.rows:,} rows",
-        *([f"{figures.dead:,} dead letters"] if figures.dead else []),
-    ]
-    return "  ".join(parts)
-
-
-class Line:
-    """A line that is rewritten in place on a terminal, and written again and again elsewhere."""
-
-    def __init__(self) -> None:
-        self._live = sys.stdout.isatty()
-        self.seconds = _LINE_SECONDS if self._live else _PLAIN_LINE_SECONDS
-
-    def show(self, text: str) -> None:
-        """Show the text instead of the one before."""
-        if self._live:
-            width = shutil.get_terminal_size().columns - 1
-            print(f"\r{text[:width]}\x1b[K", end="", flush=True)
-        else:
-            print(text, flush=True)
-
-    def end(self) -> None:
-        """Let what follows begin on a new line."""
-        if self._live:
-            _say("")
-
-
 def main(args: argparse.Namespace) -> int:
     """Run until a signal; return the exit status.
 
     Raises:
         LocalError: Something could not be started, or ended by itself.
     """
-    rate, port = _rate(os.environ), _port(os.environ)
+    rate, history, port = _rate(os.environ), _history(os.environ), _port(os.environ)
+    refuse_if_running(_DIRECTORY)  # before it is said that the other one's port is taken
+    url = f"http://127.0.0.1:{_free(port)}/live/"
+    # A mix of all formats, unless a configuration says otherwise.
+    defaults = {} if "PEPI_CONFIG" in os.environ else {"PEPI_SOURCE__FORMAT": "auto"}
     with Signals() as signals:
         try:
-            with Stack(Path(".local/run"), signals, say=_say) as stack:
+            with Stack(_DIRECTORY, signals, say=_say, defaults=defaults, page=url) as stack:
                 stack.migrate()
-                _run(stack, rate, port)
+                _run(stack, rate, history, url)
         except Interrupted:
             return 0  # before the stream ran
         except BrokenPipeError:  # `make run | head`
@@ -186,17 +109,35 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run(stack: Stack, rate: float, port: int) -> None:
-    url = f"http://127.0.0.1:{port}/live/"
-    _say(f"starting the worker; its page is {url}, its log {stack.directory / 'worker.log'}")
-    stack.start_workers("web", port=port)
-    _say(f"starting the simulated stream, {rate:g} events/s (RATE=n for another rate)")
-    stack.start_simulator(rate)
-    _say("Ctrl-C stops all of it and keeps the data\n")
+def gap(figures: Figures, history: int) -> int:
+    """Return how many seconds of the past are to be filled with events.
+
+    Args:
+        figures: what is there already.
+        history: the most, in seconds.
+    """
+    if figures.queued or figures.claimed:  # of a run that was interrupted: they are its past
+        return 0
+    seconds = history if figures.age is None else min(history, int(figures.age))
+    return seconds if seconds >= min(history, _LEAST_HISTORY) else 0
+
+
+def _run(stack: Stack, rate: float, history: int, url: str) -> None:
+    with contextlib.closing(Gauge(stack)) as before:
+        span = gap(before.read(), history)
+    _say(f"starting the worker; its log is {shown(stack.directory / 'worker.log')}")
+    stack.start_workers("web", port=urlsplit(url).port)
+    stream = "starting the simulated stream: "
+    if span:
+        stream += f"{math.ceil(span / 60)} minutes of the past at once,\n  then "
+    _say(f"{stream}{rate:g} events/s (RATE=n for another rate)")
+    stack.start_simulator(rate, span=span, malformed=math.ceil(span / _MALFORMED_SECONDS))
+    _say("Ctrl-C stops all of it and keeps the data")
+    _say(f"The page is {url}\n")
     gauge = Gauge(stack)
     line = Line()
     try:
-        _watch(stack, gauge, line, url)
+        _watch(stack, gauge, line)
     except Interrupted:
         line.end()
         _say("stopping; the worker commits what it holds (Ctrl-C again: at once)")
@@ -212,10 +153,10 @@ def _run(stack: Stack, rate: float, port: int) -> None:
         gauge.close()
 
 
-def _watch(stack: Stack, gauge: Gauge, line: Line, url: str) -> None:
+def _watch(stack: Stack, gauge: Gauge, line: Line) -> None:
     """Show the status line until a signal arrives or something ends by itself."""
     began = time.monotonic()
-    speed = Speed()
+    committed, queue = Speed(), Speed()
     while True:
         stack.check_alive()
         looked = time.monotonic()
@@ -225,9 +166,9 @@ def _watch(stack: Stack, gauge: Gauge, line: Line, url: str) -> None:
             stack.check_alive()  # the likely reason, better said
             raise
         now = time.monotonic()
-        line.show(
-            status(figures, speed.add(now, figures.rows + figures.dead), now - began, url),
-        )
+        speed = committed.add(now, figures.rows + figures.dead)
+        growth = queue.add(now, figures.queued)
+        line.show(status(figures, speed, growth, now - began, line.width))
         stack.pause(max(line.seconds, (now - looked) * _SMALLEST_WAIT))
 
 
@@ -251,16 +192,30 @@ def _rate(environ: Mapping[str, str]) -> float:
     return rate
 
 
-def _port(environ: Mapping[str, str]) -> int:
-    """The port asked for, which must be free; else 6066, or any free one."""
+def _history(environ: Mapping[str, str]) -> int:
+    text = environ.get("HISTORY") or str(_HISTORY)
+    if not (text.isascii() and text.isdigit() and int(text) <= _HISTORY):
+        raise LocalError(f"HISTORY should be seconds, 0 to {_HISTORY}, and is {text!r}")
+    return int(text)
+
+
+def _port(environ: Mapping[str, str]) -> int | None:
+    """The port asked for, if one is."""
     text = environ.get("PORT")
     if not text:
-        return _PORT if port_is_free(_PORT) else free_port()
+        return None
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
         raise LocalError(f"PORT should be 1 to 65535, and is {text!r}")
-    if not port_is_free(int(text)):
-        raise LocalError(f"PORT {text} is in use; name another one, or none to get a free one")
     return int(text)
+
+
+def _free(port: int | None) -> int:
+    """The port asked for, which must be free; else 6066, or any free one."""
+    if port is None:
+        return _PORT if port_is_free(_PORT) else free_port()
+    if not port_is_free(port):
+        raise LocalError(f"PORT {port} is in use; name another one, or none to get a free one")
+    return port
 
 
 def _say(text: str) -> None:

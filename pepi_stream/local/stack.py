@@ -26,7 +26,7 @@ from pepi_stream.errors import PepiError
 from pepi_stream.local.books import connect
 from pepi_stream.local.child import Child, procfile_processes
 from pepi_stream.local.errors import DirectoryInUseError, LocalError
-from pepi_stream.local.lock import LOCK_NAME, DirectoryLock
+from pepi_stream.local.lock import LOCK_NAME, DirectoryLock, running_holder
 from pepi_stream.local.process import make_private
 from pepi_stream.local.servers import MariaDBServer, RedisServer
 from pepi_stream.settings import Settings, load_settings
@@ -102,6 +102,7 @@ class Stack:
         say: Called with a line for the person at the terminal.
         fresh: Wipe what an earlier run has left in the directory.
         defaults: PEPI_ variables for what the environment does not set.
+        page: Address of the page, which a second one that is started here is told.
     """
 
     def __init__(
@@ -112,8 +113,10 @@ class Stack:
         say: Callable[[str], None],
         fresh: bool = False,
         defaults: Mapping[str, str] = MappingProxyType({}),
+        page: str = "",
     ) -> None:
         self._defaults = defaults
+        self._page = page
         self.directory = directory.absolute()
         self.workers: list[Child] = []
         self.simulator: Child | None = None
@@ -184,9 +187,16 @@ class Stack:
             log = "worker.log" if count == 1 else f"worker.{number}.log"
             self.workers.append(self._child(process.name, process.command, process.env, log))
 
-    def start_simulator(self, rate: float) -> None:
-        """Start `faust -A pepi_stream simulate` at `rate` events a second, without end."""
-        self.simulator = self._faust("simulate", "--rate", f"{rate:g}")
+    def start_simulator(self, rate: float, *, span: int = 0, malformed: int = 0) -> None:
+        """Start `faust -A pepi_stream simulate`, without end.
+
+        Args:
+            rate: events a second.
+            span: seconds of the past whose events it pushes first, all at once.
+            malformed: payloads that nothing can read, among those of the past.
+        """
+        past = ("--span", f"{span}", "--malformed", f"{malformed}") if span else ()
+        self.simulator = self._faust("simulate", "--rate", f"{rate:g}", *past)
 
     def pause(self, seconds: float) -> None:
         """Sleep; raises `Interrupted` if a signal arrived before."""
@@ -229,7 +239,7 @@ class Stack:
         if self._fresh:
             self._wipe()
         for server in (self._redis, self._mariadb):
-            self._say(f"starting {server.name} in {_shown(server.directory)}")
+            self._say(f"starting {server.name} in {shown(server.directory)}")
             server.start()
         environ = {k: v for k, v in os.environ.items() if k.upper() not in _NOT_INHERITED}
         self._env = {**self._defaults, **environ} | {
@@ -253,19 +263,19 @@ class Stack:
 
     def _acquire(self) -> None:
         try:
-            return self._lock.acquire(0)
+            self._lock.acquire(0)
         except DirectoryInUseError:
-            # If its starter was killed, what is left of it ends by itself; else this raises soon.
+            refuse_if_running(self.directory)
+            # Its starter was killed: what is left of it drains, and ends by itself.
             self._say(
-                f"{_shown(self.directory)} is in use; waiting for what uses it to end "
+                f"{shown(self.directory)} is in use; waiting for what uses it to end "
                 f"(at most {_LOCK_SECONDS:g} s)"
             )
-        try:
-            self._lock.acquire(_LOCK_SECONDS)
-        except DirectoryInUseError as exc:
-            raise LocalError(
-                f"{exc}; `{_shown(Path(sys.executable))} -m pepi_stream.local stop` does that"
-            ) from None
+            try:
+                self._lock.acquire(_LOCK_SECONDS)
+            except DirectoryInUseError as exc:
+                raise LocalError(f"{exc}; `{_stop_command()}` does that") from None
+        self._lock.record(0, self._page)
 
     def _wipe(self) -> None:
         """Remove everything but the lock; first see that no server still runs on it."""
@@ -309,7 +319,23 @@ class Stack:
                 time.sleep(_POLL_SECONDS)
 
 
-def _shown(path: Path) -> str:
+def refuse_if_running(directory: Path) -> None:
+    """Raise LocalError if a process that runs a stack in `directory` is alive; says where."""
+    holder = running_holder(directory)
+    if holder is not None:
+        raise LocalError(
+            f"one is already running in {shown(directory.absolute())}, as process {holder.owner}."
+            + (f"\nIts page is {holder.page}" if holder.page else "")
+            + f"\nCtrl-C in its terminal stops it; from here, `{_stop_command()}` does."
+        )
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person at the terminal would write it."""
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
     return str(path)
+
+
+def _stop_command() -> str:
+    return f"{shown(Path(sys.executable))} -m pepi_stream.local stop"

@@ -8,7 +8,19 @@ It does no I/O and reads no clock::
 """
 
 from pepi_stream.simulate.event import SimulatedEvent
+from pepi_stream.simulate.malformed import MALFORMED
+from pepi_stream.simulate.pace import HISTORY_EVENTS, after_history
 from pepi_stream.simulate.payloads import FORMATS, encoder, event_name_in
 from pepi_stream.simulate.stream import Simulation, simulate
 
-__all__ = ["FORMATS", "SimulatedEvent", "Simulation", "encoder", "event_name_in", "simulate"]
+__all__ = [
+    "FORMATS",
+    "HISTORY_EVENTS",
+    "MALFORMED",
+    "SimulatedEvent",
+    "Simulation",
+    "after_history",
+    "encoder",
+    "event_name_in",
+    "simulate",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator
 from itertools import islice
@@ -26,6 +25,7 @@ from pepi_stream.simulate.journeys import (
     longest_delay,
 )
 from pepi_stream.simulate.mailboxes import MAILBOXES, Bounce
+from pepi_stream.simulate.pace import Pace, steady
 from pepi_stream.simulate.user_agents import BROWSERS, CONSUMER_NETWORKS
 from pepi_stream.simulate.weighted import weighted_table
 
@@ -58,7 +58,13 @@ class Simulation:
     """
 
     def __init__(
-        self, *, seed: int, start: int, rate: float, backlog_limit: int = BACKLOG_LIMIT
+        self,
+        *,
+        seed: int,
+        start: int,
+        rate: float,
+        pace: Pace | None = None,
+        backlog_limit: int = BACKLOG_LIMIT,
     ) -> None:
         """Prepare a simulation; arguments as for ``simulate``.
 
@@ -66,17 +72,17 @@ class Simulation:
             seed: any integer.
             start: first second of event time, epoch seconds.
             rate: events a second of event time.
+            pace: events due by each second, where they are not ``rate`` a second throughout.
             backlog_limit: most messages that may wait for a later event.
 
         Raises:
             ValueError: if ``rate`` is not a positive number or ``start`` is not positive.
         """
-        if not (math.isfinite(rate) and rate > 0):
-            raise ValueError(f"rate is {rate!r}; give a positive number of events a second")
+        even = steady(rate)
         if start <= 0:
             raise ValueError(f"start is {start!r}; give epoch seconds, a positive integer")
         self._start = start
-        self._rate = rate
+        self._pace = pace or even
         self._draw = random.Random(seed).random
         self._backlog = Backlog(backlog_limit)
         self._delays = delays(longest_delay(rate, backlog_limit))
@@ -102,7 +108,7 @@ class Simulation:
         done = 0
         while True:
             # Counted from the start: rounding each second by itself would drift at rates like 0.3.
-            total = int((second + 1) * self._rate)
+            total = self._pace(second + 1)
             budget = total - done
             done = total
             now = self._start + second
@@ -189,7 +195,7 @@ class Simulation:
 
 
 def simulate(
-    *, seed: int, start: int, rate: float, count: int | None = None
+    *, seed: int, start: int, rate: float, count: int | None = None, pace: Pace | None = None
 ) -> Iterator[SimulatedEvent]:
     """Return simulated events in the order of their time.
 
@@ -203,11 +209,13 @@ def simulate(
         rate: events a second of event time; may be below 1. The tail of late opens is cut shorter
             at high rates, so that waiting messages stay within ``BACKLOG_LIMIT``.
         count: number of events, or None for an endless stream.
+        pace: events due by each second, where they are not ``rate`` a second throughout
+            (``after_history``).
 
     Raises:
         ValueError: at once, if ``rate`` or ``start`` is not positive or ``count`` is negative.
     """
     if count is not None and count < 0:
         raise ValueError(f"count is {count!r}; give 0 or more events, or None for no end")
-    events = Simulation(seed=seed, start=start, rate=rate).events()
+    events = Simulation(seed=seed, start=start, rate=rate, pace=pace).events()
     return events if count is None else islice(events, count)

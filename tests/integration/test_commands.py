@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
+
 import pytest
 
+from pepi_stream.formats import load_format
 from tests.flow import Flow, MakeFlow
 
 
@@ -111,6 +115,26 @@ def test_simulate_is_deterministic_by_seed(flow: Flow) -> None:
     assert len(first) == 500
     assert simulated("7") == first
     assert simulated("8") != first
+
+
+def test_simulate_spreads_events_over_a_span_and_plants_malformed_ones(flow: Flow) -> None:
+    args = ("--span", "3600", "--count", "5000", "--malformed", "7", "--start", "1700000000")
+    done = flow.command("simulate", *args, "--format", "auto", "--rate", "1")
+    assert done.returncode == 0, done.stderr
+    assert "pushed 5000 auto events and 7 malformed payloads on pepi_queue" in done.stdout
+    payloads = flow.redis.lrange("pepi_queue", 0, -1)
+    decoded = load_format("auto").decode(payloads)
+    assert (len(payloads), decoded.size) == (5007, 5000)
+    dead = [letter.position for letter in decoded.dead]
+    assert len(dead) == 7
+    assert max(later - earlier for earlier, later in pairwise([0, *dead, 5007])) < 2000
+    minutes = Counter((ms // 1000 - 1_699_996_400) // 60 for ms in decoded.columns["occurred_at"])
+    assert set(range(60)) <= set(minutes) <= set(range(61))
+    assert sum(minutes[minute] for minute in range(60)) > 4900
+
+    refused = flow.command("simulate", "--count", "1", "--malformed", "1")
+    assert refused.returncode == 2
+    assert "--malformed is about the payloads of --span" in refused.stderr
 
 
 def test_every_command_has_help(flow: Flow) -> None:

@@ -1,6 +1,7 @@
 """`make run`: rows grow, the page answers, Ctrl-C leaves data and no process."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,20 +17,20 @@ from pathlib import Path
 import pytest
 
 from pepi_stream.local.lock import DirectoryLock
-from pepi_stream.local.run import Figures, Speed, status
+from pepi_stream.local.run import gap
+from pepi_stream.local.status import Figures
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-OURS = ("PEPI_", "REDIS_URL", "DATABASE_URL", "RATE", "PORT")
-URL = "http://127.0.0.1:6066/live/"
+OURS = ("PEPI_", "REDIS_URL", "DATABASE_URL", "RATE", "HISTORY", "PORT")
 
 
 class Run:
     """A `run` in a session of its own, with what it has printed so far."""
 
-    def __init__(self, directory: Path) -> None:
-        self._output = directory / "output"
-        env = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
+    def __init__(self, directory: Path, **environ: str) -> None:
+        self._output = directory / f"output-{time.monotonic_ns()}"
+        env = {k: v for k, v in os.environ.items() if not k.startswith(OURS)} | environ
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pepi_stream.local", "run"],
@@ -60,8 +61,8 @@ class Run:
 
 
 @contextlib.contextmanager
-def _run(directory: Path) -> Iterator[Run]:
-    run = Run(directory)
+def _run(directory: Path, **environ: str) -> Iterator[Run]:
+    run = Run(directory, **environ)
     try:
         yield run
     finally:
@@ -84,6 +85,12 @@ def _answers(address: str) -> bool:
         return False
 
 
+def _get(address: str) -> bytes:
+    with urllib.request.urlopen(address, timeout=10) as response:
+        body: bytes = response.read()
+        return body
+
+
 def _assert_no_process_is_left(checkout: Path) -> None:
     for name in ("run", "run/redis", "run/mariadb"):
         # Every process that a run starts holds one of these until it ends.
@@ -93,7 +100,7 @@ def _assert_no_process_is_left(checkout: Path) -> None:
 
 
 async def test_ctrl_c_keeps_the_data_and_a_dead_worker_ends_the_run(checkout: Path) -> None:
-    with _run(checkout) as first:
+    with _run(checkout, HISTORY="0") as first:
         await wait_until(lambda: len(set(first.rows)) > 1, seconds=30)
         page = re.findall(r"http://127\.0\.0\.1:\d+/", first.output)[-1]
         await wait_until(lambda: _answers(f"{page}healthz"))
@@ -129,21 +136,49 @@ async def test_a_run_without_a_procfile_says_so_and_stops_its_servers(tmp_path: 
     _assert_no_process_is_left(tmp_path)
 
 
-def test_speed_is_the_mean_of_the_last_seconds() -> None:
-    speed = Speed(seconds=5.0)
-    assert speed.add(100.0, 1_000) == 0.0
-    assert speed.add(102.0, 3_000) == 1_000.0
-    assert speed.add(105.0, 6_000) == 1_000.0
-    assert speed.add(108.0, 15_000) == 2_000.0  # since 102
-    assert speed.add(120.0, 15_000) == 0.0
+async def test_an_hour_of_history_is_counted_and_a_second_run_is_told_of_the_first(
+    checkout: Path,
+) -> None:
+    with _run(checkout, RATE="10") as first:
+        await wait_until(lambda: any(rows >= 36_000 for rows in first.rows), seconds=60)
+        page = re.findall(r"http://127\.0\.0\.1:(\d+)/live/", first.output)[-1]
+        snapshot = json.loads(_get(f"http://127.0.0.1:{page}/live/snapshot"))
+        points = snapshot["series"]["points"]
+        assert len(points) >= 60
+        assert sum(sum(counts.values()) for _, counts in points[1:-1]) > 30_000
+        assert snapshot["windows"]["hour"]["rows"]
+        assert snapshot["figures"]["dead"]["value"] == len(snapshot["dead"]) == 12
+        assert all(
+            len(line) < 80 for line in first.output.splitlines() if "events/s  queue" in line
+        )
+
+        # The port that is asked for is the first one's: that is not what is wrong.
+        with _run(checkout, PORT=page) as second:
+            assert await second.ended() == 1
+        told = (
+            f"run: one is already running in .local/run, as process {first.process.pid}.\n"
+            f"Its page is http://127.0.0.1:{page}/live/\n"
+        )
+        assert second.output.startswith(told)
+        assert "-m pepi_stream.local stop` does" in second.output
+        assert len(second.output.splitlines()) == 3
+        os.kill(first.process.pid, signal.SIGINT)
+        assert await first.ended() == 0, first.output
+    assert re.search(r"^stopped: .* rows, 12 dead letters, 0 queued", first.output, re.MULTILINE)
+
+    # What the tables have of the last hour is not simulated again.
+    with _run(checkout, RATE="10") as third:
+        await wait_until(lambda: len(third.rows) > 1, seconds=30)
+        assert "of the past" not in third.output
+    assert re.search(r"^stopped: .* rows, 12 dead letters", third.output, re.MULTILINE)
 
 
-def test_the_lag_is_of_this_run_and_has_the_wait_in_the_list() -> None:
-    figures = Figures(rows=1_234_567, dead=0, queued=0, claimed=1, age=0.042)
-    assert status(figures, 1000.4, 60.0, URL) == (
-        f"{URL}  1,000 events/s  queue 0  lag 42 ms  1,234,567 rows"
-    )
-    assert "lag -" in status(figures._replace(age=90.0), 0.0, 60.0, URL)
-    assert "lag -" in status(figures._replace(age=None), 0.0, 60.0, URL)
-    assert "lag 3.0 s" in status(figures._replace(queued=3_000), 1000.0, 60.0, URL)
-    assert status(figures._replace(dead=2), 0.0, 60.0, URL).endswith("rows  2 dead letters")
+def test_only_what_is_missing_of_the_past_is_simulated() -> None:
+    nothing = Figures(rows=0, dead=0, queued=0, claimed=0, age=None)
+    assert gap(nothing, 3600) == 3600
+    assert gap(nothing, 0) == 0
+    assert gap(nothing._replace(age=5.0), 3600) == 0
+    assert gap(nothing._replace(age=600.5), 3600) == 600
+    assert gap(nothing._replace(age=86_400.0), 3600) == 3600
+    assert gap(nothing._replace(queued=1), 3600) == 0
+    assert gap(nothing._replace(claimed=1), 3600) == 0
