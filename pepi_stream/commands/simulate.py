@@ -13,8 +13,15 @@ from faust.cli import option
 from pepi_stream.claims import connect_redis
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.commands.base import PepiCommand
-from pepi_stream.simulate import FORMATS, HISTORY_EVENTS, after_history, encoder, event_name_in
-from pepi_stream.simulate import MALFORMED as MALFORMED_PAYLOADS
+from pepi_stream.simulate import (
+    FORMATS,
+    HISTORY_EVENTS,
+    MALFORMED,
+    after_history,
+    encoder,
+    event_name_in,
+    formats_of,
+)
 from pepi_stream.simulate import simulate as simulate_events
 
 _MAX_PUSH = 1000  # payloads per RPUSH
@@ -30,9 +37,10 @@ _OPTIONS: list[Any] = [
     option(
         "--format",
         "format_",
-        type=click.Choice(sorted(FORMATS)),
         default=None,
-        help="Payload format. [default: source.format]",
+        metavar="FORMAT,...",
+        help=f"Payload format, or several for a mix: {', '.join(sorted(FORMATS))} (a mix of all). "
+        "[default: source.format]",
     ),
     option(
         "--start",
@@ -78,8 +86,11 @@ class simulate(PepiCommand):
     ) -> int:
         """Push the events of the span, then those of a steady rate."""
         name = format_ or self.settings.source.format
-        if name not in FORMATS:
-            raise click.UsageError(f"source.format is {name}; say --format {'|'.join(FORMATS)}")
+        try:
+            formats_of(name)
+        except ValueError as exc:
+            said = "--format" if format_ else "source.format"
+            raise click.UsageError(f"{said} is {name}: {exc}") from None
         if malformed and not span:
             raise click.UsageError("--malformed is about the payloads of --span, which is 0")
         all_at_once = not rate or (span > 0 and count is not None)
@@ -115,7 +126,7 @@ class simulate(PepiCommand):
                     del chunk[count - pushed :]
                 pushed += len(chunk)
                 while planted < malformed and (planted + 1) * history <= drawn * malformed:
-                    chunk.append(MALFORMED_PAYLOADS[planted % len(MALFORMED_PAYLOADS)])
+                    chunk.append(MALFORMED[planted % len(MALFORMED)])
                     planted += 1
                 if chunk:
                     await redis.rpush(queue, *chunk)

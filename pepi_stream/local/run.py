@@ -33,6 +33,7 @@ _HISTORY = 3600  # seconds, as long as the charts of the page
 _LEAST_HISTORY = 60  # a shorter gap is not seen on charts by the minute
 _MALFORMED_SECONDS = 300  # of the past, for each payload that becomes a dead letter
 _PORT = 6066
+_GROWTH_SECONDS = 2.0  # whether the list drains is the mean of so long
 _SMALLEST_WAIT = 10.0  # reading figures takes at most one part in so many of the time
 
 
@@ -156,7 +157,7 @@ def _run(stack: Stack, rate: float, history: int, url: str) -> None:
 def _watch(stack: Stack, gauge: Gauge, line: Line) -> None:
     """Show the status line until a signal arrives or something ends by itself."""
     began = time.monotonic()
-    committed, queue = Speed(), Speed()
+    committed, queue = Speed(), Speed(_GROWTH_SECONDS)
     while True:
         stack.check_alive()
         looked = time.monotonic()

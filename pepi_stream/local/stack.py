@@ -35,6 +35,9 @@ _POLL_SECONDS = 0.02
 _LOCK_SECONDS = 45.0  # a worker whose starter was killed drains before it lets go
 _STOP_SECONDS = 25.0  # worker.drain_seconds is 20 by default
 _MIGRATE_SECONDS = 60.0
+# All of these tell what was delivered. Beside formats that tell what was sent instead, the rates of
+# the page would be of two things.
+_MIX = "sendgrid,mailgun,postmark,sparkpost"
 # They would win over REDIS_URL and DATABASE_URL, and point at somebody's real servers.
 _NOT_INHERITED = frozenset({"PEPI_REDIS__URL", "PEPI_DATABASE__URL"})
 
@@ -196,7 +199,8 @@ class Stack:
             malformed: payloads that nothing can read, among those of the past.
         """
         past = ("--span", f"{span}", "--malformed", f"{malformed}") if span else ()
-        self.simulator = self._faust("simulate", "--rate", f"{rate:g}", *past)
+        mix = ("--format", _MIX) if self.settings.source.format == "auto" else ()
+        self.simulator = self._faust("simulate", "--rate", f"{rate:g}", *mix, *past)
 
     def pause(self, seconds: float) -> None:
         """Sleep; raises `Interrupted` if a signal arrived before."""

@@ -162,7 +162,8 @@ class Line:
 def _wordings(figures: Figures, speed: float | None, becomes: str, lag: str) -> Iterator[list[str]]:
     """Yield the parts of the line, the longest first."""
     becomes = f", {becomes}" if becomes else ""
-    for number, dead in ((_whole, "dead letters"), (_whole, "dead"), (rounded, "dead")):
+    letters = "dead letter" if figures.dead == 1 else "dead letters"
+    for number, dead in ((_whole, letters), (_whole, "dead"), (rounded, "dead")):
         parts = [
             f"{'-' if speed is None else number(speed)} events/s",
             f"queue {number(figures.queued)}{becomes}",

@@ -10,7 +10,7 @@ It does no I/O and reads no clock::
 from pepi_stream.simulate.event import SimulatedEvent
 from pepi_stream.simulate.malformed import MALFORMED
 from pepi_stream.simulate.pace import HISTORY_EVENTS, after_history
-from pepi_stream.simulate.payloads import FORMATS, encoder, event_name_in
+from pepi_stream.simulate.payloads import FORMATS, encoder, event_name_in, formats_of
 from pepi_stream.simulate.stream import Simulation, simulate
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "after_history",
     "encoder",
     "event_name_in",
+    "formats_of",
     "simulate",
 ]

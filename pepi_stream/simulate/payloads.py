@@ -6,6 +6,7 @@ To add a format, write a function that returns an encoder and enter it in ``_ENC
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -102,10 +103,9 @@ def _plain() -> Encode:
     return encode_plain
 
 
-def _mix() -> Encode:
-    """Return an encoder of each message's events in one of all formats."""
-    encoders = {name: make() for name, make in _ENCODERS.items() if name != "auto"}
-    formats = tuple(encoders)
+def _mix(formats: tuple[str, ...]) -> Encode:
+    """Return an encoder of each message's events in one of these formats."""
+    encoders = {name: _ENCODERS[name]() for name in formats}
 
     def encode_mix(event: SimulatedEvent) -> bytes:
         return encoders[format_in_mix(event, formats)](event)
@@ -121,17 +121,31 @@ _ENCODERS: Final[dict[str, Callable[[], Encode]]] = {
     "mailgun": lambda: providers.mailgun,
     "postmark": lambda: providers.postmark,
     "sparkpost": lambda: providers.sparkpost,
-    "auto": _mix,
 }
 
-FORMATS: Final = tuple(_ENCODERS)
+FORMATS: Final = (*_ENCODERS, "auto")
 """Names of the formats that ``encoder`` knows; ``auto`` is a mix of the others."""
+
+
+@cache
+def formats_of(format: str) -> tuple[str, ...]:
+    """Return the formats that make up one that ``encoder`` takes: several of a mix.
+
+    Raises:
+        ValueError: if one is unknown; the message names the known ones.
+    """
+    names = FORMATS[:-1] if format == "auto" else tuple(format.split(","))
+    for name in names:
+        if name not in _ENCODERS:
+            known = ", ".join(FORMATS)
+            raise ValueError(f"cannot simulate format {name!r}; known formats: {known}")
+    return names
 
 
 def event_name_in(format: str, event: SimulatedEvent) -> str | None:
     """Return how the row of an event in this format is called; None if it has no such event."""
-    if format == "auto":
-        format = format_in_mix(event, FORMATS[:-1])
+    formats = formats_of(format)
+    format = formats[0] if len(formats) == 1 else format_in_mix(event, formats)
     if format == "postmark" and event.event_name == "dropped":
         return None
     return canonical_name(format, event.event_name)
@@ -141,12 +155,10 @@ def encoder(format: str) -> Encode:
     """Return a function from an event to one payload in the given format, UTF-8 JSON.
 
     Args:
-        format: one of ``FORMATS``.
+        format: one of ``FORMATS``, or several with commas between, for a mix of them.
 
     Raises:
         ValueError: if the format is unknown; the message names the known ones.
     """
-    make = _ENCODERS.get(format)
-    if make is None:
-        raise ValueError(f"cannot simulate format {format!r}; known formats: {', '.join(FORMATS)}")
-    return make()
+    formats = formats_of(format)
+    return _ENCODERS[formats[0]]() if len(formats) == 1 else _mix(formats)

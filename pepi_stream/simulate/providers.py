@@ -218,4 +218,6 @@ def format_in_mix(event: SimulatedEvent, formats: tuple[str, ...]) -> str:
     """Return the format that a mix gives an event: all of a message in one."""
     chosen = formats[event.message_id % len(formats)]
     # Postmark tells of no drops.
-    return "pepipost" if (chosen, event.event_name) == ("postmark", "dropped") else chosen
+    if (chosen, event.event_name) == ("postmark", "dropped"):
+        return next((name for name in formats if name != "postmark"), chosen)
+    return chosen

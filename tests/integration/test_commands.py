@@ -135,6 +135,9 @@ def test_simulate_spreads_events_over_a_span_and_plants_malformed_ones(flow: Flo
     refused = flow.command("simulate", "--count", "1", "--malformed", "1")
     assert refused.returncode == 2
     assert "--malformed is about the payloads of --span" in refused.stderr
+    refused = flow.command("simulate", "--count", "1", "--format", "ses,sendgird")
+    assert refused.returncode == 2
+    assert "cannot simulate format 'sendgird'; known formats: pepipost" in refused.stderr
 
 
 def test_every_command_has_help(flow: Flow) -> None:

@@ -346,3 +346,15 @@ def test_weighted_table_gives_each_choice_its_share() -> None:
         weighted_table([("a", 0)], 8)
     with pytest.raises(ValueError, match="too few"):
         weighted_table([("a", 1), ("b", 1), ("c", 1)], 2)
+
+
+def test_a_mix_may_be_of_some_formats(events: list[SimulatedEvent]) -> None:
+    mix = "postmark,ses"
+    possible = [event for event in events if event_name_in(mix, event)]
+    assert len(possible) == len(events), "what Postmark does not tell, the other one does"
+    decoded = load_format("auto").decode(list(map(encoder(mix), possible)))
+    assert decoded.dead == []
+    assert set(decoded.columns["esp"]) == {"ses", "postmark"}
+    assert list(decoded.columns["event_name"]) == [event_name_in(mix, e) for e in possible]
+    with pytest.raises(ValueError, match=r"format 'sse'; known formats: pepipost, "):
+        encoder("ses,sse")

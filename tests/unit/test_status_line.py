@@ -35,6 +35,7 @@ def test_the_lag_is_of_this_run_and_has_the_wait_in_the_list() -> None:
     assert "  lag -  " in status(waiting, 0.0, 0.0, 60.0), "nobody knows how long it waits"
     assert "  lag -  " in status(waiting, None, None, 60.0)
     assert status(FIGURES._replace(dead=2), 0.0, 0.0, 60.0).endswith("rows  2 dead letters")
+    assert status(FIGURES._replace(dead=1), 0.0, 0.0, 60.0).endswith("rows  1 dead letter")
     assert status(FIGURES, None, None, 60.0).startswith("- events/s  ")
 
 
@@ -74,7 +75,7 @@ def test_it_fits_in_80_columns_and_every_number_is_whole(
         rf"queue {number}(?:, empty in {time}|, growing|, not draining)?",
         rf"lag (?:-|{time})",
         rf"{number} rows",
-        rf"{number} dead(?: letters)?",
+        rf"{number} dead(?: letters?)?",
     )
     said = line.split("  ")
     assert len(said) >= 4, "rows are there, too"
