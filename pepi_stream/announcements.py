@@ -12,16 +12,20 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
+from pepi_stream.claims.claim import Claim, claim_age_seconds
 from pepi_stream.events import WindowKey
 from pepi_stream.outcome import Outcome
 
 VERSION: Final = 2
 
 _LAGS = 64  # of one announcement, at most
+_WHOLE = 3  # times of a provider, at least, that tell whether they are whole seconds
+
+_T = TypeVar("_T")
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -69,7 +73,9 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
         number: one more than that of the worker's last message.
         at: when, in ms since 1970.
         commits: what took effect.
-        lags: seconds from event to commit of some of the rows.
+        lags: the age of some of the rows' events at the commit, in seconds.
+        took: seconds that some of the claims took in the pipeline, from claim to commit.
+        whole: provider -> whether the times of its events, of those looked at, are whole seconds.
         doubt: claims were dropped that another worker had committed, perhaps without a word.
         state: of the worker.
         leaves: the worker stops, as it was asked to; this is its last message.
@@ -83,6 +89,8 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
     at: int
     commits: list[Commit] = []
     lags: list[float] = []
+    took: list[float] = []
+    whole: dict[str, bool] = {}
     doubt: bool = False
     state: WorkerState | None = None
     leaves: bool = False
@@ -134,9 +142,16 @@ class Announcer:
         doubt = any(o.repeated for o in outcomes)
         if not commits and not doubt:
             return b""
-        lags = [(now_ms - ms) / 1000 for o in outcomes for ms in o.occurred]
-        step = -(-len(lags) // _LAGS) or 1
-        return self._announce(now_ms, commits=commits, lags=lags[::step], doubt=doubt)
+        occurred = [one for o in outcomes for one in o.occurred]
+        claims = [claim for o in outcomes for claim in o.committed]
+        return self._announce(
+            now_ms,
+            commits=commits,
+            lags=[(now_ms - ms) / 1000 for ms, _ in _some(occurred)],
+            took=[_took(claim, now_ms) for claim in _some(claims)],
+            whole=_whole(occurred),
+            doubt=doubt,
+        )
 
     def alive(self, now_ms: int, *, rows: int, dead: int, held: int) -> bytes:
         """Return the message that says that the worker is alive, and how it does."""
@@ -152,6 +167,25 @@ class Announcer:
         return _encode(
             Announcement(VERSION, self.worker, self._number, now_ms, db=self._db, **said)  # type: ignore[arg-type]
         )
+
+
+def _some(every: list[_T]) -> list[_T]:
+    return every[:: -(-len(every) // _LAGS) or 1]
+
+
+def _took(claim: Claim, now_ms: int) -> float:
+    """Return the seconds since somebody made the claim: a worker that crashed with it, maybe."""
+    try:
+        return max(0.0, claim_age_seconds(claim.id, now_ms))
+    except ValueError:  # an id of another kind
+        return (now_ms - claim.received_at) / 1000
+
+
+def _whole(occurred: Sequence[tuple[int, str | None]]) -> dict[str, bool]:
+    """Tell whose times are whole seconds; a few that are so by chance are no evidence."""
+    seen: Counter[str] = Counter(esp for _, esp in occurred if esp is not None)
+    finer = {esp for ms, esp in occurred if ms % 1000}
+    return {esp: esp not in finer for esp, n in seen.items() if n >= _WHOLE or esp in finer}
 
 
 def _lists(

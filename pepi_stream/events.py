@@ -204,7 +204,7 @@ class Batch:
         self.format = format
         self.size = size
         self._columns: dict[str, Column] | None = columns
-        self._occurred: Sequence[int] = ()
+        self._occurred: Sequence[tuple[int, str | None]] = ()
         self.origins = origins
         self.dead = dead if dead is not None else []
         self.counts: dict[str, Counter[WindowKey]] = {}
@@ -243,12 +243,16 @@ class Batch:
         column = self.columns.get(name)
         return column if column is not None else Constant(None, self.size)
 
-    def occurred(self) -> Sequence[int]:
-        """Return when a few of the events happened, in ms since 1970, evenly picked."""
+    def occurred(self) -> Sequence[tuple[int, str | None]]:
+        """Return when a few of the events happened, evenly picked.
+
+        Each in ms since 1970, with the provider that said so.
+        """
         if self._columns is None:
             return self._occurred
-        column: Sequence[int] = self.column("occurred_at")
-        return column[:: max(1, self.size // _OCCURRED)][:_OCCURRED] if self.size else ()
+        picked = range(0, self.size, max(1, self.size // _OCCURRED))[:_OCCURRED]
+        at, esp = self.column("occurred_at"), self.column("esp")
+        return [(at[i], esp[i]) for i in picked]
 
     def origin(self, index: int) -> Origin:
         """Return where event ``index`` came from."""

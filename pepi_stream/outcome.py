@@ -21,7 +21,7 @@ class Outcome(NamedTuple):
         rows: event rows inserted.
         dead: dead letters inserted.
         counts: window name -> key -> events counted.
-        occurred: when some of the rows' events happened, in ms since 1970.
+        occurred: when some of the rows' events happened, in ms since 1970, with the provider.
         reasons: of the dead letters.
         repeats: events left out, because they had taken effect before.
     """
@@ -32,6 +32,6 @@ class Outcome(NamedTuple):
     rows: int
     dead: int
     counts: dict[str, Counter[WindowKey]]
-    occurred: Sequence[int] = ()
+    occurred: Sequence[tuple[int, str | None]] = ()
     repeats: int = 0
     reasons: Sequence[str] = ()

@@ -203,7 +203,9 @@ class Live:
         """Take in an announcement; raises nothing."""
         try:
             now = time.monotonic()
-            self._recent.lagged(said.lags, now)
+            self._recent.ages.add(said.lags, now)
+            self._recent.took.add(said.took, now)
+            self._recent.told(said.whole, now)
             for commit in said.commits:
                 self._recent.committed(commit.rows, commit.dead, now)
                 self._letters_due |= commit.dead > 0

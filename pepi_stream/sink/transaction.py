@@ -139,7 +139,7 @@ class Transaction:
             rows - len(refused),
             dead,
             counts,
-            [ms for batch in batches for ms in batch.occurred()],
+            [one for batch in batches for one in batch.occurred()],
             len(repeats),
             [letter.reason for batch in batches for letter in batch.dead],
         )

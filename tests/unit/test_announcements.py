@@ -19,7 +19,7 @@ NOW = 1_700_000_000_000
 def outcome(rows: int = 1, **fields: object) -> Outcome:
     claim = Claim(new_claim_id(NOW), [b"x"], delivery=1, received_at=NOW)
     counts = {"minute": Counter({WindowKey(60, ("sent", "\u00e9")): rows})}
-    return Outcome([claim], [], [], rows, 0, counts, [NOW - 250])._replace(**fields)  # type: ignore[arg-type]
+    return Outcome([claim], [], [], rows, 0, counts, [(NOW - 250, None)])._replace(**fields)  # type: ignore[arg-type]
 
 
 def test_a_commit_is_told_with_its_claims_counts_and_age() -> None:
@@ -67,8 +67,32 @@ def test_a_worker_that_stops_as_asked_says_so() -> None:
 
 
 def test_a_few_events_stand_for_the_age_of_all() -> None:
-    many = [outcome(occurred=[NOW - 1000] * 4) for _ in range(100)]
+    many = [outcome(occurred=[(NOW - 1000, None)] * 4) for _ in range(100)]
     assert 1 <= len(announcements.decode(Announcer(NOW).committed(many, NOW)).lags) <= 64
+
+
+def test_the_time_in_the_pipeline_is_counted_from_the_first_claim() -> None:
+    young = Claim(new_claim_id(NOW), [b"x"], delivery=1, received_at=NOW)
+    recovered = Claim(new_claim_id(NOW - 30_000), [b"x"], delivery=2, received_at=NOW)
+    other = Claim("another-kind-of-id", [b"x"], delivery=1, received_at=NOW + 400)
+    commit = outcome(committed=[young, recovered, other])
+    said = announcements.decode(Announcer(NOW).committed([commit], NOW + 500))
+    assert said.took == [0.5, 30.5, 0.1]
+    many = [outcome() for _ in range(1000)]
+    assert 1 <= len(announcements.decode(Announcer(NOW).committed(many, NOW)).took) <= 64
+
+
+def test_whose_clock_has_whole_seconds_is_told_by_three_times_at_least() -> None:
+    occurred = [
+        *[(NOW + 1000 * n, "sendgrid") for n in range(4)],
+        *[(NOW + 1000 * n, "two") for n in range(2)],
+        *[(NOW + 1000 * n, "ses") for n in range(9)],
+        *[(NOW + 1000 * n, None) for n in range(9)],
+        (NOW + 1, "ses"),
+        (NOW + 1, "postmark"),
+    ]
+    said = announcements.decode(Announcer(NOW).committed([outcome(occurred=occurred)], NOW))
+    assert said.whole == {"sendgrid": True, "ses": False, "postmark": False}
 
 
 @pytest.mark.parametrize("message", [b"", b"{}", b"[]", b"hello", b'{"v":2,"worker":1}'])

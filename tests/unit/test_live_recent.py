@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pepi_stream.announcements import VERSION, Announcement, Announcer, WorkerState, decode
 from pepi_stream.live.letters import readable
-from pepi_stream.live.recent import Recent
+from pepi_stream.live.recent import Recent, Samples
 from pepi_stream.live.workers import Workers
 
 NOW_MS = 1_700_000_000_000
@@ -26,12 +26,26 @@ def test_a_young_worker_does_not_divide_by_time_before_it() -> None:
     assert recent.rate(101.0) == 500
 
 
-def test_lags_are_told_as_median_and_99th_percentile() -> None:
+def test_samples_are_told_as_median_and_99th_percentile() -> None:
+    samples = Samples()
+    assert samples.middle_and_high(0.0) is None
+    samples.add([float(n) for n in range(100)], 1.0)
+    samples.add([], 1.5)
+    assert samples.middle_and_high(2.0) == (50.0, 99.0)
+    assert samples.middle_and_high(12.0) is None
+
+
+def test_a_clock_has_whole_seconds_while_nobody_has_seen_parts_of_them() -> None:
     recent = Recent(0.0)
-    assert recent.lags(0.0) is None
-    recent.lagged([float(n) for n in range(100)], 1.0)
-    assert recent.lags(2.0) == (50.0, 99.0)
-    assert recent.lags(12.0) is None
+    recent.told({"sendgrid": True, "ses": False}, 1.0)
+    recent.told({"pepipost": True}, 100.0)
+    assert recent.whole_seconds(200.0) == ["pepipost", "sendgrid"]
+    recent.told({"sendgrid": False}, 200.0)
+    assert recent.whole_seconds(200.0) == ["pepipost"]
+    assert recent.whole_seconds(401.0) == []
+    for n in range(1000):
+        recent.told({f"made up {n}": n % 2 == 0}, 500.0)
+    assert len(recent.whole_seconds(500.0)) <= 64
 
 
 def test_dead_letters_have_their_share() -> None:
@@ -45,9 +59,9 @@ def test_memory_is_bounded() -> None:
     recent = Recent(0.0)
     for tenth in range(20_000):
         recent.committed(1, 0, tenth / 10)
-        recent.lagged([0.1], tenth / 10)
+        recent.ages.add([0.1], tenth / 10)
     assert len(recent._seconds) <= 302
-    assert len(recent._lags) <= 128
+    assert len(recent.ages._some) <= 128
 
 
 def alive(worker: str, number: int, at: int, rows: int, pid: int = 1) -> Announcement:

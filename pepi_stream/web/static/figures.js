@@ -8,8 +8,8 @@ const FIGURES = {
   rate: { show: (value) => [si(value), "per second"], trend: true },
   backlog: { show: (value) => [si(value), ""], trend: true },
   oldest: { show: seconds, trend: true },
-  lag_p50: { show: seconds },
-  lag_p99: { show: seconds, trend: true },
+  pipeline_p99: { show: seconds, trend: true, also: ["claim to commit; median", "pipeline_p50"] },
+  lag_p99: { show: seconds, trend: true, also: ["event to commit; median", "lag_p50"] },
   claims: { show: (value) => [si(value), ""] },
   dead: { show: (value) => [si(value), ""] },
   workers: { show: (value) => [si(value), "alive"] },
@@ -32,7 +32,8 @@ export class Figures {
       const level = el("span", { class: "visually-hidden" });
       const mark = el("span", { class: "mark" });
       const because = el("p", { class: "words" }, mark, level, words);
-      root.querySelector("h3").after(el("p", { class: "number" }, value, " ", unit), because);
+      const also = el("p", { class: "also", "data-testid": `figure-${name}-also` });
+      root.querySelector("h3").after(el("p", { class: "number" }, value, " ", unit), ...(kind.also ? [also] : []), because);
       const line = svg("path", { class: "line" });
       const area = svg("path", { class: "area" });
       if (kind.trend) {
@@ -40,7 +41,7 @@ export class Figures {
           class: "trend", viewBox: "0 0 100 32", preserveAspectRatio: "none", "aria-hidden": "true",
         }, area, line));
       }
-      this.#figures.set(name, { root, value, unit, words, level, mark, line, area, kind, past: [] });
+      this.#figures.set(name, { root, value, unit, also, words, level, mark, line, area, kind, past: [] });
     }
   }
 
@@ -70,6 +71,11 @@ export class Figures {
         setText(figure.level, LEVELS[shown]);
       }
       setText(figure.words, words);
+      if (figure.kind.also) {
+        const [label, other] = figure.kind.also;
+        const median = state.figures[other]?.value;
+        setText(figure.also, typeof median === "number" ? `${label} ${duration(median)}` : label.split(";")[0]);
+      }
       if (figure.kind.trend) drawTrend(figure, state.at);
     }
   }
