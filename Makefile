@@ -64,10 +64,9 @@ $(STAMP): pyproject.toml requirements.txt requirements-dev.txt
 	  echo "setup: '$(PYTHON)' cannot make virtual environments (venv or ensurepip is missing)." \
 	       "Debian, Ubuntu: apt-get install" \
 	       "`$(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'`" >&2; exit 1; }
-	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@echo "setup: installing the pinned packages into $(VENV)"
-	@$(PY) -m pip install -q --disable-pip-version-check -r requirements-dev.txt
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -m pip --version >/dev/null 2>&1 || { \
+	  echo "setup: making $(VENV) with `$(PYTHON) --version`"; $(PYTHON) -m venv --clear $(VENV); }
+	@$(PY) -m pepi_stream.local packages
 	@touch $@
 
 requirements: ## write requirements*.txt anew, with the newest versions pyproject.toml allows

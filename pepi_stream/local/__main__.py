@@ -9,6 +9,7 @@ from pepi_stream.local.browser import ensure_browser
 from pepi_stream.local.errors import LocalError
 from pepi_stream.local.install import ensure_servers
 from pepi_stream.local.lock import stop_holders
+from pepi_stream.local.packages import install_packages
 
 _STOP_SECONDS = 60.0
 
@@ -19,12 +20,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(args)
     except LocalError as error:
-        print(f"{args.command}: {error}", file=sys.stderr)
+        command = "setup" if args.command == "packages" else args.command
+        print(f"{command}: {error}", file=sys.stderr)
         return 1
 
 
 def _run(args: argparse.Namespace) -> int:
     match args.command:
+        case "packages":
+            install_packages(Path("requirements-dev.txt"), Path("."))
         case "setup":
             ensure_servers()
             if args.browser:
@@ -49,6 +53,7 @@ def _run(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pepi_stream.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("packages", help="install the pinned packages with pip")
     setup = commands.add_parser("setup", help="install Redis and MariaDB where they are missing")
     setup.add_argument("--browser", action="store_true", help="and Chromium, for the tests")
     commands.add_parser("run", help="private servers, a worker and a simulated stream")
