@@ -164,6 +164,99 @@ def test_a_table_is_sorted_filtered_and_grouped(make_site: MakeSite, open_page: 
     expect(page.get_by_test_id("window-n").first).not_to_have_text(once[0])
 
 
+def test_window_filter_and_sorting_are_in_the_address(
+    make_site: MakeSite, open_page: OpenPage
+) -> None:
+    site = make_site()
+    site.start()
+    site.flow.push([event(n, campaign="spring" if n % 3 else "autumn") for n in range(9)])
+    page = open_page(site.url)
+    rows = page.get_by_test_id("window-row")
+    expect(rows).to_have_count(1)
+    assert page.url == site.url
+    page.get_by_test_id("window-picker").select_option("hour")
+    expect(rows).to_have_count(2)
+    page.get_by_test_id("filter").fill("sent aut")
+    page.get_by_test_id("sort-n").click()
+    expect(rows).to_have_count(1)
+    assert page.url == f"{site.url}#window=hour&filter=sent+aut&sort=-n"
+
+    page.reload()
+    other = open_page(page.url)
+    for shown in (page, other):
+        expect(shown.get_by_test_id("window-row")).to_have_count(1)
+        expect(shown.get_by_test_id("window-picker")).to_have_value("hour")
+        expect(shown.get_by_test_id("filter")).to_have_value("sent aut")
+        cell = shown.locator("th", has=shown.get_by_test_id("sort-n"))
+        expect(cell).to_have_attribute("aria-sort", "descending")
+    other.evaluate("location.hash = '#window=minute&by=event_name&sort=event_name'")
+    expect(other.get_by_test_id("dimension-picker")).to_have_value("event_name")
+    cell = other.locator("th", has=other.get_by_test_id("sort-event_name"))
+    expect(cell).to_have_attribute("aria-sort", "ascending")
+    other.evaluate("location.hash = '#main'")  # the link that skips the header
+    expect(other.get_by_test_id("dimension-picker")).to_have_value("event_name")
+
+
+@pytest.mark.parametrize("hash", ["#window=none&by=none&sort=-none&filter=", "#=&&%ff=%", "#x=1"])
+def test_an_address_of_another_configuration_shows_what_there_is(
+    make_site: MakeSite, open_page: OpenPage, hash: str
+) -> None:
+    site = make_site()
+    site.start()
+    site.flow.push([event(n) for n in range(9)])
+    page = open_page(site.url + hash)
+    expect(page.get_by_test_id("window-row")).to_have_count(1)
+    expect(page.get_by_test_id("window-picker")).to_have_value("minute")
+    cell = page.locator("th", has=page.get_by_test_id("sort-start"))
+    expect(cell).to_have_attribute("aria-sort", "descending")
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_on_a_phone_no_header_is_cut(make_site: MakeSite, open_page: OpenPage, width: int) -> None:
+    site = make_site()
+    site.start()
+    site.flow.push([*(event(n) for n in range(9)), "no JSON"])
+    page = open_page(site.url, viewport={"width": width, "height": 844})
+    expect(page.get_by_test_id("window-row")).to_have_count(1)
+    expect(page.get_by_test_id("dead-list").locator("tr")).to_have_count(1)
+    cut = page.evaluate(
+        """[...document.querySelectorAll("h3, thead th, thead button")]
+           .filter((e) => e.offsetWidth > 1)
+           .filter((e) => e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1)
+           .map((e) => `${e.tagName} ${e.textContent}`)"""
+    )
+    assert cut == []
+
+
+def test_a_number_that_just_changed_has_another_colour_and_no_ground(
+    make_site: MakeSite, open_page: OpenPage
+) -> None:
+    """A ground as wide as the column looks like a bar of a chart."""
+    site = make_site()
+    site.start()
+    site.flow.push([event(0)])
+    page = open_page(site.url)
+    number = page.get_by_test_id("window-n").first
+    expect(number).to_have_text("1")
+    page.evaluate(
+        """window.styleOf = (e) => {
+          const { color, backgroundImage, backgroundColor } = getComputedStyle(e);
+          return [color, backgroundImage, backgroundColor];
+        };
+        window.seen = [];
+        new MutationObserver((all) => all.forEach(({ target }) => {
+          if ("lit" in target.dataset) window.seen.push(window.styleOf(target));
+        })).observe(document.getElementById("windows-rows"), { subtree: true, attributes: true });"""
+    )
+    calm = number.evaluate("e => window.styleOf(e)")
+    site.flow.push([event(1)])
+    expect(number).to_have_text("2")
+    page.wait_for_function("window.seen.length > 0")
+    colour, *ground = page.evaluate("window.seen[0]")
+    assert colour != calm[0]
+    assert ground == calm[1:] == ["none", "rgba(0, 0, 0, 0)"]
+
+
 def test_rows_that_are_not_shown_are_not_said_to_be_none(
     make_site: MakeSite, open_page: OpenPage
 ) -> None:

@@ -136,7 +136,7 @@ export function seriesOf(minutes, most = 12) {
 // The rows of a window as the table shows them: filtered, then grouped, then sorted.
 //   dimension: "*" for all of them, "" for time only, or one name of table.by
 //   filter: words that a row's values must all hold
-//   sort: {column: index into columns, descending}
+//   sort: {column: name of one, descending}; of what is returned, its index in columns
 export function viewOf(table, { dimension, filter, sort }) {
   const all = dimension === "*";
   const at = table.by.indexOf(dimension);
@@ -154,9 +154,11 @@ export function viewOf(table, { dimension, filter, sort }) {
     else groups.set(key, { key, start: row.start, values, n: row.n });
   }
   const rows = [...groups.values()];
-  const column = Math.min(sort.column, columns.length - 1);
-  rows.sort(comparison(columns, column, sort.descending));
-  return { columns, rows, total, sort: { column, descending: sort.descending } };
+  const found = columns.indexOf(sort.column);
+  const column = Math.max(0, found);
+  const descending = found < 0 || sort.descending; // an unknown column: the newest first
+  rows.sort(comparison(columns, column, descending));
+  return { columns, rows, total, sort: { column, descending } };
 }
 
 // Ties go newest first, then by name, events as they follow each other in a mail's life: an order that

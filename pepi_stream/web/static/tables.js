@@ -1,5 +1,6 @@
 // The table of one window: picked, grouped, filtered and sorted, and lit where a number changed.
 
+import { choiceIn, keepInAddress, NEWEST } from "./address.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
 import { clock, count, stamp, utc } from "./format.js";
 import { viewOf } from "./store.js";
@@ -17,7 +18,7 @@ export class WindowTable {
   #window = null;
   #dimension = "*";
   #filter = "";
-  #sort = { column: 0, descending: true };
+  #sort = NEWEST;
   #limit = STEP;
   #offset = 0;
   #lit = new Set(); // rows whose number changed a moment ago
@@ -27,16 +28,20 @@ export class WindowTable {
   #names = "";
 
   constructor() {
+    this.#read();
+    addEventListener("hashchange", () => {
+      if (this.#read() && this.state) this.#show();
+    });
     byId("windows-controls").addEventListener("submit", (event) => event.preventDefault());
     byId("window-picker").addEventListener("change", ({ target }) => {
       this.#window = target.value;
       this.#dimension = "*";
-      this.#sort = { column: 0, descending: true };
+      this.#sort = NEWEST;
       this.#choose();
     });
     byId("dimension-picker").addEventListener("change", ({ target }) => {
       this.#dimension = target.value;
-      this.#sort = { column: 0, descending: true };
+      this.#sort = NEWEST;
       this.#choose();
     });
     byId("filter").addEventListener("input", ({ target }) => {
@@ -60,9 +65,27 @@ export class WindowTable {
   }
 
   #choose() {
+    this.#show();
+    keepInAddress({ window: this.#window, dimension: this.#dimension, filter: this.#filter, sort: this.#sort });
+  }
+
+  #show() {
     this.#limit = STEP;
     this.#turn(0);
     this.draw(this.state);
+  }
+
+  // Takes over what the address says; what it names and is not there is put right when the table is drawn.
+  #read() {
+    const choice = choiceIn(location.hash);
+    if (!choice) return false;
+    this.#window = choice.window;
+    this.#dimension = choice.dimension;
+    this.#filter = choice.filter;
+    this.#sort = choice.sort;
+    byId("filter").value = choice.filter;
+    this.#names = "";
+    return true;
   }
 
   // lit: the numbers changed before the viewer's eyes (not: the viewer chose other rows)
@@ -79,6 +102,7 @@ export class WindowTable {
       byId("windows-less").hidden = true;
       return;
     }
+    if (!["*", "", ...table.by].includes(this.#dimension)) this.#dimension = "*";
     const view = viewOf(table, { dimension: this.#dimension, filter: this.#filter, sort: this.#sort });
     this.#drawHead(table, view);
     if (this.#offset >= view.rows.length) this.#offset = 0;
@@ -114,9 +138,9 @@ export class WindowTable {
       );
       byId("dimension-picker").value = this.#dimension;
       byId("windows-head").closest("table").style.setProperty("--dimensions", view.columns.length - 2);
-      this.#heads = view.columns.map((column, index) => {
+      this.#heads = view.columns.map((column) => {
         const button = el("button", { type: "button", "data-testid": `sort-${column}` }, label(column));
-        button.addEventListener("click", () => this.#sortBy(index, column));
+        button.addEventListener("click", () => this.#sortBy(column));
         return el("th", { scope: "col", class: column === "n" ? "number" : column === "start" ? "start" : "" }, button);
       });
       byId("windows-head").replaceChildren(...this.#heads);
@@ -129,10 +153,10 @@ export class WindowTable {
     });
   }
 
-  #sortBy(index, column) {
+  #sortBy(column) {
     const first = column === "start" || column === "n"; // numbers: the largest first
-    const again = this.#sort.column === index;
-    this.#sort = { column: index, descending: again ? !this.#sort.descending : first };
+    const { column: before, descending } = this.#sort;
+    this.#sort = { column, descending: before === column ? !descending : first };
     this.#choose();
   }
 
