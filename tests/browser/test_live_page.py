@@ -246,7 +246,7 @@ def test_a_number_that_just_changed_has_another_colour_and_no_ground(
         window.seen = [];
         new MutationObserver((all) => all.forEach(({ target }) => {
           if ("lit" in target.dataset) window.seen.push(window.styleOf(target));
-        })).observe(document.getElementById("windows-rows"), { subtree: true, attributes: true });"""
+        })).observe(document.querySelector("#windows-rows"), {subtree: true, attributes: true});"""
     )
     calm = number.evaluate("e => window.styleOf(e)")
     site.flow.push([event(1)])
