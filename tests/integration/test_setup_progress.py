@@ -29,6 +29,7 @@ print("Building wheels for collected packages: mode-streaming")
 print("  Building wheel for mode-streaming (pyproject.toml): started", flush=True)
 go_on()
 print("Installing collected packages: aiohttp, mode-streaming", flush=True)
+go_on()
 (where / "aiohttp-3.14.5.dist-info").mkdir()
 go_on()
 (where / "mode_streaming-0.4.1.dist-info").mkdir()
@@ -45,6 +46,7 @@ def test_each_stage_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     awaited = [
         "setup: fetching 1 of 2: aiohttp",
         "setup: building mode-streaming",
+        "setup: installing 0 of 2",
         "setup: installing 1 of 2",
     ]
     shown: list[str] = []
