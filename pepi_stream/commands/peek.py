@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 from faust.cli import option
@@ -17,6 +17,7 @@ from faust.cli import option
 from pepi_stream.claims import connect_redis
 from pepi_stream.claims.failures import redis_failure
 from pepi_stream.commands.base import PepiCommand
+from pepi_stream.commands.payload_file import payloads_of
 from pepi_stream.errors import ConfigError
 from pepi_stream.preview import Glimpse, Preview
 from pepi_stream.printable import printable
@@ -27,7 +28,7 @@ _STDIN = "-"
 _OPTIONS: list[Any] = [
     option("--count", type=click.IntRange(min=1), default=10, help="Payloads to look at."),
     option("--format", "format_", default=None, help="Read as. [default: source.format]"),
-    option("--file", "path", default=None, help="Payloads, one a line; - is standard input."),
+    option("--file", "path", default=None, help="Payloads, or pretty JSON; - is standard input."),
     option("--json", "as_json", is_flag=True, help="One JSON object an event."),
 ]
 
@@ -37,7 +38,8 @@ class peek(PepiCommand):
 
     A dry run: nothing leaves the queue, and MySQL is not asked: what only it can tell (a value too
     long, a repeat) is not known. With --file, of all the payloads in a file (or on standard input)
-    instead.
+    instead: one a line, or JSON laid out over several lines. The exit code is 1 when there were
+    payloads and every record of them would be a dead letter.
     """
 
     options = _OPTIONS
@@ -58,7 +60,7 @@ class peek(PepiCommand):
         if path is None:
             claims, where = [await self._head(count)], "the queue"
         else:
-            claims = _claims(_lines(path), settings.source.claim_max)
+            claims = _claims(_payloads(path), settings.source.claim_max)
             where = path if path != _STDIN else "standard input"
         for claim in claims:
             for glimpse in preview.glimpses(claim):
@@ -74,7 +76,7 @@ class peek(PepiCommand):
                 f"{payloads} payloads of {where}: {rows} rows, {dead} dead letters; "
                 "nothing was taken or written"
             )
-        return 0
+        return 1 if dead and not rows else 0
 
     async def _head(self, count: int) -> list[bytes]:
         queue = self.settings.source.queue
@@ -88,21 +90,15 @@ class peek(PepiCommand):
         return list(found)
 
 
-def _lines(path: str) -> Iterator[bytes]:
+def _payloads(path: str) -> Iterator[bytes]:
     try:
         if path == _STDIN:
-            yield from _stripped(sys.stdin.buffer)
+            yield from payloads_of(sys.stdin.buffer)
             return
         with Path(path).open("rb") as file:
-            yield from _stripped(file)
+            yield from payloads_of(file)
     except OSError as exc:
         raise ConfigError(f"--file {path}: {exc.strerror}") from exc
-
-
-def _stripped(file: BinaryIO) -> Iterator[bytes]:
-    for line in file:
-        if payload := line.rstrip(b"\r\n"):
-            yield payload
 
 
 def _claims(payloads: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

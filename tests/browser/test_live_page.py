@@ -215,7 +215,7 @@ def test_an_address_of_another_configuration_shows_what_there_is(
 def test_on_a_phone_no_header_is_cut(make_site: MakeSite, open_page: OpenPage, width: int) -> None:
     site = make_site()
     site.start()
-    site.flow.push([*(event(n) for n in range(9)), "no JSON"])
+    site.flow.push([*(event(n) for n in range(9)), b"no JSON"])
     page = open_page(site.url, viewport={"width": width, "height": 844})
     expect(page.get_by_test_id("window-row")).to_have_count(1)
     expect(page.get_by_test_id("dead-list").locator("tr")).to_have_count(1)

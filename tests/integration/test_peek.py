@@ -127,6 +127,24 @@ def test_payloads_at_hand(flow: Flow, tmp_path: Path, way: str) -> None:
     ]
 
 
+def test_pretty_json_is_one_payload_and_all_dead_is_an_exit_code(
+    flow: Flow, tmp_path: Path
+) -> None:
+    pretty = tmp_path / "pretty.json"
+    records = [{"id": 1, "event_name": "sent"}, [{"id": 2, "event_name": "opened"}, {"id": 3}]]
+    pretty.write_text("\n".join(json.dumps(record, indent=2) for record in records))
+    found = peeked(flow, "--file", str(pretty))
+    assert [(g["payload"], g["element"], g["outcome"]) for g in found] == [
+        *[(0, None, "row"), (1, 0, "row"), (1, 1, "dead")],
+    ]
+    dead = tmp_path / "dead"
+    dead.write_text("not json\n{}\n")
+    for args in ([], ["--json"]):
+        assert flow.command("peek", "--file", str(dead), *args).returncode == 1
+    dead.write_text("")
+    assert flow.command("peek", "--file", str(dead)).returncode == 0
+
+
 def test_what_cannot_be_is_one_line(flow: Flow, tmp_path: Path) -> None:
     for args, said in (
         (["--file", str(tmp_path / "nowhere")], "nowhere: No such file or directory"),
