@@ -24,11 +24,12 @@ run: setup ## private servers, a worker and a simulated stream, until Ctrl-C
 demo: setup ## push EVENTS=n events, drain them, check that every one is accounted for
 	@$(PY) -m pepi_stream.local demo --events $(EVENTS)
 
-test: setup lint ## lint, then all tests, on real servers and a real browser (PYTEST_ARGS=... to narrow)
+test: setup lint ## lint, then all tests, on real servers and a real browser (PYTEST_ARGS=... to narrow; -n0: one by one)
 	@$(PY) -m pepi_stream.local setup --browser
 	@# Else every process of the tests compiles the package anew, where PYTHONDONTWRITEBYTECODE is set.
 	@$(PY) -m compileall -q pepi_stream
-	$(PY) -m pytest $(TESTS) $(PYTEST_ARGS)
+	@# Most tests wait for servers that they have started; a file's tests stay together.
+	$(PY) -m pytest $(TESTS) --numprocesses=4 --dist=loadfile $(PYTEST_ARGS)
 
 bench: setup ## race the article's Perl and Go on the same events (QUICK=1 for a first look)
 	@env QUICK='$(QUICK)' EVENTS='$(if $(filter command line,$(origin EVENTS)),$(EVENTS))' \
