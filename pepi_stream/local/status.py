@@ -66,10 +66,10 @@ def status(
 ) -> str:
     """Return the status line, of at most `width` columns.
 
-    The lag is the time since the payload behind the newest row was claimed, as measured here: what
-    decoding, buffering and COMMIT took, plus up to one pause between events. It does not contain
-    the wait in the list, so the time that the list's content takes at the current speed is added.
-    A row from before this run says nothing about it.
+    "To row" is the time from push to row: since the payload behind the newest row was claimed, as
+    measured here, which is what decoding, buffering and COMMIT took, plus up to one pause between
+    events. The wait in the list is not in that, so the time that the list's content takes at the
+    current speed is added. A row from before this run says nothing about it.
 
     Args:
         figures: read just now.
@@ -79,8 +79,8 @@ def status(
         since_start: seconds since this run began.
         width: columns.
     """
-    lag = _lag(figures, speed, since_start)
-    for parts in _wordings(figures, speed, outlook(figures.queued, speed, growth), lag):
+    to_row = _to_row(figures, speed, since_start)
+    for parts in _wordings(figures, speed, outlook(figures.queued, speed, growth), to_row):
         line = "  ".join(parts)
         if len(line) <= width:
             return line
@@ -159,7 +159,9 @@ class Line:
                 print(flush=True)
 
 
-def _wordings(figures: Figures, speed: float | None, becomes: str, lag: str) -> Iterator[list[str]]:
+def _wordings(
+    figures: Figures, speed: float | None, becomes: str, to_row: str
+) -> Iterator[list[str]]:
     """Yield the parts of the line, the longest first."""
     becomes = f", {becomes}" if becomes else ""
     letters = "dead letter" if figures.dead == 1 else "dead letters"
@@ -167,7 +169,7 @@ def _wordings(figures: Figures, speed: float | None, becomes: str, lag: str) -> 
         parts = [
             f"{'-' if speed is None else number(speed)} events/s",
             f"queue {number(figures.queued)}{becomes}",
-            f"lag {lag}",
+            f"to row {to_row}",
             f"{number(figures.rows)} rows",
             *([f"{number(figures.dead)} {dead}"] if figures.dead else []),
         ]
@@ -181,7 +183,7 @@ def _whole(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def _lag(figures: Figures, speed: float | None, since_start: float) -> str:
+def _to_row(figures: Figures, speed: float | None, since_start: float) -> str:
     if figures.age is None or figures.age >= since_start:
         return "-"
     if not figures.queued:
