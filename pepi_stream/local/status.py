@@ -66,7 +66,7 @@ def status(
 ) -> str:
     """Return the status line, of at most `width` columns.
 
-    "To row" is the time from push to row: since the payload behind the newest row was claimed, as
+    The wait is the time from push to row: since the payload behind the newest row was claimed, as
     measured here, which is what decoding, buffering and COMMIT took, plus up to one pause between
     events. The wait in the list is not in that, so the time that the list's content takes at the
     current speed is added. A row from before this run says nothing about it.
@@ -79,8 +79,8 @@ def status(
         since_start: seconds since this run began.
         width: columns.
     """
-    to_row = _to_row(figures, speed, since_start)
-    for parts in _wordings(figures, speed, outlook(figures.queued, speed, growth), to_row):
+    wait = _wait(figures, speed, since_start)
+    for parts in _wordings(figures, speed, outlook(figures.queued, speed, growth), wait):
         line = "  ".join(parts)
         if len(line) <= width:
             return line
@@ -102,7 +102,7 @@ def outlook(queued: int, speed: float | None, growth: float | None) -> str:
         return ""
     if growth == 0:
         return "not draining"
-    return "growing" if growth > 0 else f"empty in {duration(queued / -growth)}"
+    return "growing" if growth > 0 else f"done in {duration(queued / -growth)}"
 
 
 def duration(seconds: float) -> str:
@@ -160,7 +160,7 @@ class Line:
 
 
 def _wordings(
-    figures: Figures, speed: float | None, becomes: str, to_row: str
+    figures: Figures, speed: float | None, becomes: str, wait: str
 ) -> Iterator[list[str]]:
     """Yield the parts of the line, the longest first."""
     becomes = f", {becomes}" if becomes else ""
@@ -169,7 +169,7 @@ def _wordings(
         parts = [
             f"{'-' if speed is None else number(speed)} events/s",
             f"queue {number(figures.queued)}{becomes}",
-            f"to row {to_row}",
+            f"wait {wait}",
             f"{number(figures.rows)} rows",
             *([f"{number(figures.dead)} {dead}"] if figures.dead else []),
         ]
@@ -183,7 +183,7 @@ def _whole(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def _to_row(figures: Figures, speed: float | None, since_start: float) -> str:
+def _wait(figures: Figures, speed: float | None, since_start: float) -> str:
     if figures.age is None or figures.age >= since_start:
         return "-"
     if not figures.queued:
