@@ -22,7 +22,9 @@ _MEMO_SIZE = 50_000  # distinct seconds, or offsets; made-up ones must not grow 
 # Values; a set of whole numbers that were chosen to have one hash takes quadratic time.
 _TOGETHER = 1000
 _DIGITS = "0123456789"
-_SECOND = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}")
+# Not 24:00, which Python 3.14 reads as the next day's midnight, and those before it do not.
+_HOUR = r"(?:[01][0-9]|2[0-3])"
+_SECOND = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]" + _HOUR + r":[0-9]{2}:[0-9]{2}")
 _ISO = re.compile(_SECOND.pattern + r"(?:[.,]([0-9]+))?(?P<zone>[Zz]?|[+-][0-9]{2}(?::?[0-9]{2})?)")
 _ZONE = re.compile(r"([+-])([0-9]{2})(?::?([0-9]{2}))?")
 

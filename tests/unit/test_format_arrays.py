@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from pepi_stream.formats import FORMATS, arrays, load_format
 from pepi_stream.formats.limits import LimitedFormat
-from tests.decoding import check_partition
+from tests.decoding import DEEP, check_partition
 from tests.format_cases import raw, rows_of
 
 GOOD = {
@@ -24,6 +25,7 @@ GOOD = {
     "sparkpost": {"msys": {"track_event": {"type": "open", "timestamp": "1"}}},
     "plain": {"event": "open", "email": "a@b"},
 }
+DEEPLY = "nested too deeply"
 #: What may stand in place of a value, and how the reason begins; no decoder reads an array with it.
 BROKEN = [
     (b"NaN", "not JSON: "),
@@ -31,8 +33,12 @@ BROKEN = [
     (b"01", "not JSON: "),
     (b'"\x01"', "not JSON: "),
     (b'"\\q, ]"', "not JSON: "),
-    (b"[" * 3000 + b"]" * 3000, "nested too deeply"),
-    (b'{"a":' * 3000 + b"1" + b"}" * 3000, "nested too deeply"),
+    # What Python 3.14 refuses is larger than an array that is taken apart.
+    *(
+        ((b"[" * DEEP + b"]" * DEEP, DEEPLY), (b'{"a":' * DEEP + b"1" + b"}" * DEEP, DEEPLY))
+        if sys.version_info < (3, 14)
+        else ()
+    ),
     (b"{1:2}", "not JSON: "),
 ]
 

@@ -11,6 +11,7 @@ from pepi_stream.events import DeadLetter
 from pepi_stream.formats import Decoded, arrays, base, load_format
 from pepi_stream.formats.pepipost import PepipostFormat
 from pepi_stream.formats.plain import PlainFormat
+from tests.decoding import DEEP
 
 SAMPLE = (  # of Pepipost's documentation
     b'{"TRANSID":15543162084122748,"RESPONSE":"","EMAIL":"someone@example.com",'
@@ -253,13 +254,13 @@ def test_a_number_that_json_does_not_know_is_dead(sent: bytes) -> None:
 @pytest.mark.parametrize(
     "bomb",
     [
-        b"[" * 100_000,
-        b"[" * 100_000 + b"]" * 100_000,
-        b'{"a":' * 100_000,
-        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-        b'{"event":"a","TAGS":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        b'[{"x":' * 100_000 + b"1" + b"}]" * 100_000,
+        b"[" * DEEP,
+        b"[" * DEEP + b"]" * DEEP,
+        b'{"a":' * DEEP,
+        b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+        b'{"event":"a","TAGS":' + b"[" * DEEP + b"]" * DEEP + b"}",
+        b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}",
+        b'[{"x":' * DEEP + b"1" + b"}]" * DEEP,
     ],
     ids=range(7),
 )
@@ -277,7 +278,7 @@ def test_a_nesting_bomb_is_dead_and_harmless(format: str, bomb: bytes) -> None:
 
 
 def test_a_bomb_inside_an_array_leaves_the_payload_in_one_piece() -> None:
-    bomb = b"[" + SAMPLE + b"," + b"[" * 100_000 + b"]" * 100_000 + b"]"
+    bomb = b"[" + SAMPLE + b"," + b"[" * DEEP + b"]" * DEEP + b"]"
     decoded = PepipostFormat().decode([SAMPLE, bomb, SAMPLE])
     assert {(0, None), (2, None)} <= set(origins(decoded))
     assert sum(position == 1 for position, _ in origins(decoded)) + len(decoded.dead) >= 1

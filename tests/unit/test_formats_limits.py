@@ -14,7 +14,7 @@ from pepi_stream.events import Event
 from pepi_stream.formats import Decoded, Format, FunctionFormat, LimitedFormat, load_format
 from pepi_stream.pipeline import Pipeline
 from pepi_stream.settings import load_settings
-from tests.decoding import check_partition, origins
+from tests.decoding import DEEP, check_partition, origins
 
 MANY = "the payload holds more events than source.payload_max_events (5)"
 
@@ -78,7 +78,7 @@ def test_good_events_are_counted_as_bad_ones_are() -> None:
 
 def test_what_is_no_json_array_is_left_to_the_format() -> None:
     cut = array(*[b"1"] * 4)[:-1] + b"," + b" " * 30
-    deep = b"[" + b"1," * 2 + b"[" * 100_000
+    deep = b"[" + b"1," * 2 + b"[" * DEEP
     elsewhere = b"[" + b"," * 40
     inside = b'{"id":1,"event":"sent","x":' + array(*[b"1"] * 50) + b"}"
     decoded, reasons = between(limited(), cut, deep, elsewhere, inside)
