@@ -172,7 +172,7 @@ def ages(facts: Facts) -> dict[str, Judged]:
     words = ""
     if facts.whole_seconds:
         names = ", ".join(facts.whole_seconds)
-        words = f"up to 1 s too much: {names} tell whole seconds"
+        words = f"up to 1 s too much: whole-second clocks ({names})"
     median, high = (round(seconds, 3) for seconds in facts.ages)
     return {"lag_p50": Judged(median, OK, words), "lag_p99": Judged(high, OK, words)}
 
