@@ -201,7 +201,7 @@ class Flow:
                 {
                     tuple(key): int(n)
                     for *key, n in self.sql(
-                        f"SELECT UNIX_TIMESTAMP(CONVERT_TZ(window_start, '+00:00', @@time_zone)), "
+                        f"SELECT TIMESTAMPDIFF(SECOND, '1970-01-01', window_start), "
                         f"{by}, SUM(n) FROM pepi_window_{name} GROUP BY 1, {by}"
                     )
                 }
@@ -212,8 +212,8 @@ class Flow:
                 {
                     tuple(key): int(n)
                     for *key, n in self.sql(
-                        "SELECT FLOOR(UNIX_TIMESTAMP(CONVERT_TZ(occurred_at, '+00:00', "
-                        f"@@time_zone)) / {window.seconds}) * {window.seconds}, {values}, "
+                        "SELECT FLOOR(TIMESTAMPDIFF(SECOND, '1970-01-01', occurred_at) / "
+                        f"{window.seconds}) * {window.seconds}, {values}, "
                         f"COUNT(*) FROM pepi_event GROUP BY 1, {values}"
                     )
                 }

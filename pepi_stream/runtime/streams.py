@@ -11,19 +11,21 @@ from typing import TextIO
 def open_streams() -> None:
     """Open /dev/null for each standard stream that is closed.
 
-    A socket would get its number otherwise, and what is written on the stream would go there.
+    A socket would get its number otherwise, and what is written on the stream would go there. When
+    the interpreter found a stream closed, its number may be somebody else's by now (libffi keeps a
+    file of its own open): what is written is dropped without it.
     """
     for fd in range(3):  # in order: what is opened gets the lowest free number
         try:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    sys.stdout = sys.stdout or _stream(1)
-    sys.stderr = sys.stderr or _stream(2)
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
 
 
-def _stream(fd: int) -> TextIO:
-    return open(fd, "w", encoding="utf-8", closefd=False)
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def flush_streams() -> OSError | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.decoding import DEEP
 from tests.flow import Flow, MakeFlow
 
 GOOD: dict[str, Any] = {
@@ -81,7 +82,7 @@ DEAD: dict[str, tuple[bytes, str]] = {
     "ten megabytes in one field": (payload(BOUNCE_REASON="x" * 10_000_000), "Data too long"),
     "ten megabytes of nonsense": (b"x" * 10_000_000, "not JSON: "),
     "nested 100,000 deep": (
-        payload()[:-1] + b', "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        payload()[:-1] + b', "x": ' + b"[" * DEEP + b"]" * DEEP + b"}",
         "nested too deeply",
     ),
     "two objects": (payload() + b"," + payload(), "not JSON: trailing characters"),

@@ -185,6 +185,20 @@ def test_a_command_whose_output_cannot_be_written_says_so_in_one_line(flow: Flow
     assert neither.returncode == 1
 
 
+def test_a_closed_stream_whose_number_somebody_else_has_is_not_written_to() -> None:
+    code = (
+        "import os; taken = os.open(os.__file__, os.O_RDONLY); assert taken == 1; "
+        "from pepi_stream.runtime.streams import flush_streams, open_streams; open_streams(); "
+        "print('lost'); assert flush_streams() is None"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code],
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_missing_port_is_named_in_a_sentence(flow: Flow) -> None:
     for args in (("--web-port",), ("--web-port", ""), ("--web-port", "-l", "info")):
         done = ran(flow, *FAUST, "worker", *args)
