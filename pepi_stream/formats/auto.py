@@ -58,6 +58,8 @@ _OBJECTS: Final = {
     "ses": ("detail", {"eventType", "notificationType"}),
     "mailgun": ("message", {"headers"}),
 }
+# What Amazon's own records have beside an eventType, which others say, too (SesFormat.owns).
+_SES_ALONE: Final = frozenset(("mail", "Message", "detail"))
 # All of these together, where no key tells.
 _LEGACY: Final = (
     frozenset(("event", "recipient", "message-id")),
@@ -311,7 +313,8 @@ class AutoFormat(Format):
         named = "event_name" in found and bytes(found["event_name"])[:1] not in b"[{"
         if named or ("event" in found and not told and found.keys() <= _PLAIN_KEYS):
             names.append(PlainFormat.name)
-        if not names or names == [SesFormat.name]:
+        # Others say eventType, too; with a mail beside it, it is SES's whatever else is there.
+        if not names or (names == [SesFormat.name] and _SES_ALONE.isdisjoint(found)):
             stranger = looks_like(found.keys())
             if stranger or not names:
                 raise FormatError(_no_format(found.keys(), stranger))

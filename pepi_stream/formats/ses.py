@@ -66,6 +66,8 @@ class SesFormat(JsonFormat[SesRecord]):
         origins: list[Origin] | None = None
         if list in set(map(type, records)):
             records, origins = flatten(records)
+        if decode and not self.owns(records):
+            raise FormatError("not of this format alone")
         columns, sizes = self._rows(records)
         if sizes is None:
             return Decoded(len(records), columns, origins)
@@ -73,6 +75,12 @@ class SesFormat(JsonFormat[SesRecord]):
             origins = [(position, None) for position in range(len(records))]
         origins = _spread(payloads, origins, sizes)
         return Decoded(len(origins), columns, origins)
+
+    def owns(self, records: Sequence[SesRecord]) -> bool:
+        """Tell whether each record has a mail, or an envelope: eventType is others', too."""
+        return all(
+            r.mail is not None or r.message is not None or r.detail is not None for r in records
+        )
 
     def columns(self, records: Sequence[SesRecord]) -> dict[str, Column]:
         """Turn records, each of one recipient, into columns."""

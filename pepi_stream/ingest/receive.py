@@ -207,7 +207,8 @@ class Receiver:
         Raises:
             Refusal: 503, there is none.
         """
-        longest = next(iter(self._reading[name]), None)
+        waiting = (limit for limit in self._reading[name] if not limit.expired())
+        longest = next(waiting, None)
         if longest is None:
             raise self._crowded(name)
         del self._reading[name][longest]
