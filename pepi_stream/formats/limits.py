@@ -52,19 +52,14 @@ class LimitedFormat(Format):
         return self._inner.element(payload, index)
 
     def taken_for(self, payload: bytes) -> str | None:
-        """Return what the inner format says."""
-        return self._inner.taken_for(payload)
+        """Return what the inner format says; None of what it does not get to see."""
+        return None if self._refusal(payload) else self._inner.taken_for(payload)
 
     def _decode_some(self, payloads: Sequence[bytes]) -> Decoded:
         refused: dict[int, str] = {}
         for position, payload in enumerate(payloads):
-            if len(payload) > self._max_bytes:
-                refused[position] = (
-                    f"the payload has {len(payload)} bytes, above source.payload_max_bytes "
-                    f"({self._max_bytes})"
-                )
-            elif len(payload) > self._harmless_bytes and self._is_long_array(payload):
-                refused[position] = self._too_many_events
+            if refusal := self._refusal(payload):
+                refused[position] = refusal
         if not refused:
             return self._inner.decode(payloads)
         kept = [position for position in range(len(payloads)) if position not in refused]
@@ -78,6 +73,17 @@ class LimitedFormat(Format):
                 *_whole(payloads, refused),
             ),
         )
+
+    def _refusal(self, payload: bytes) -> str:
+        """Return why the inner format does not get to see a payload; "" when it does."""
+        if len(payload) > self._max_bytes:
+            return (
+                f"the payload has {len(payload)} bytes, above source.payload_max_bytes "
+                f"({self._max_bytes})"
+            )
+        if len(payload) > self._harmless_bytes and self._is_long_array(payload):
+            return self._too_many_events
+        return ""
 
     @cached_property
     def _decode_bounded(self) -> Callable[[bytes], Any]:

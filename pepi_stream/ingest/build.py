@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from pepi_stream.claims import connect_redis
 from pepi_stream.errors import ConfigError
+from pepi_stream.formats import LimitedFormat
 from pepi_stream.formats.auto import AutoFormat
 from pepi_stream.ingest.basic import Basic
 from pepi_stream.ingest.binding import Binding
@@ -15,7 +16,7 @@ from pepi_stream.ingest.receive import Receiver
 from pepi_stream.ingest.scheme import Scheme, Unsigned
 from pepi_stream.ingest.sendgrid import SendGrid, load_key
 from pepi_stream.ingest.ses import Ses
-from pepi_stream.settings import IngestSettings, Settings
+from pepi_stream.settings import IngestSettings, Settings, SourceSettings
 
 SECRETS = {
     "sendgrid": "sendgrid_public_key",
@@ -67,8 +68,16 @@ def build_receiver(settings: Settings, fetch: Fetch = fetch_pem) -> Receiver | N
         connect_redis(settings.redis),
         source.queue,
         max_bytes=ingest.max_bytes,
-        binding=Binding(AutoFormat()) if source.format == AutoFormat.name else None,
+        binding=_binding(source),
     )
+
+
+def _binding(source: SourceSettings) -> Binding | None:
+    """Return what asks the queue's format, within the limits of a claim, if it reads several."""
+    if source.format != AutoFormat.name:
+        return None
+    limits = {"max_bytes": source.payload_max_bytes, "max_events": source.payload_max_events}
+    return Binding(LimitedFormat(AutoFormat(), **limits))
 
 
 def unsigned_formats(ingest: IngestSettings) -> list[str]:

@@ -154,3 +154,13 @@ def test_the_pipeline_has_the_limits_of_the_settings() -> None:
         "the payload has 1025 bytes, above source.payload_max_bytes (1024)",
         MANY,
     ]
+
+
+def test_what_is_above_a_limit_is_taken_for_nothing() -> None:
+    """A webhook's body is asked about before it is pushed, which may cost no more than its claim."""
+    auto = LimitedFormat(load_format("auto"), max_bytes=1000, max_events=3)
+    event = b'{"event_name": "sent"}'
+    assert auto.taken_for(event) == "plain"
+    assert auto.taken_for(b"[" + b",".join([event] * 3) + b"]") == "plain"
+    assert auto.taken_for(b"[" + b",".join([event] * 4) + b"]") is None
+    assert auto.taken_for(event[:-1] + b" " * 1000 + b"}") is None
