@@ -157,7 +157,7 @@ def test_the_pipeline_has_the_limits_of_the_settings() -> None:
 
 
 def test_what_is_above_a_limit_is_taken_for_nothing() -> None:
-    """A webhook's body is asked about before it is pushed, which may cost no more than its claim."""
+    """A body is asked about before it is pushed, which may cost no more than its claim does."""
     auto = LimitedFormat(load_format("auto"), max_bytes=1000, max_events=3)
     event = b'{"event_name": "sent"}'
     assert auto.taken_for(event) == "plain"
