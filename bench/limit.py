@@ -30,7 +30,8 @@ _COM_QUERY = 3
 _COMMANDS = bytes([_COM_QUERY, COM_STMT_PREPARE, COM_STMT_BULK_EXECUTE])
 
 _BEGIN = bytes([_COM_QUERY]) + b"BEGIN"
-_SELECT = bytes([_COM_QUERY]) + b"SELECT"
+#: Their answers (session variables, whether the server is one of a cluster) are several packets.
+_ASKING = (bytes([_COM_QUERY]) + b"SELECT", bytes([_COM_QUERY]) + b"SHOW")
 
 #: What a client said over one connection, in order: bodies of commands, the first byte says which.
 Recording = list[bytes]
@@ -63,12 +64,7 @@ class RecordingProxy:
         self._thread.join()
         self._loop.close()
         recordings = [commands_of(bytes(stream)) for stream in self._streams]
-        # A SELECT's answer (of session variables only) comes in several packets: left out.
-        return [
-            [command for command in recording if not command.startswith(_SELECT)]
-            for recording in recordings
-            if _BEGIN in recording
-        ]
+        return [without_questions(found) for found in recordings if _BEGIN in found]
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -165,6 +161,11 @@ def commands_of(said: bytes) -> Recording:
             found.append(body)
         body = b""
     return found
+
+
+def without_questions(recording: Recording) -> Recording:
+    """Return the commands that write: each of them is answered with one packet."""
+    return [command for command in recording if not command.startswith(_ASKING)]
 
 
 def packets(body: bytes) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from bench.__main__ import plan_of
 from bench.arena import Result, Usage
 from bench.contest import Contest
-from bench.limit import commands_of, packets
+from bench.limit import commands_of, packets, without_questions
 from bench.report import MARK, chart, put
 from bench.steady import part_rates
 from pepi_stream.local.errors import LocalError
@@ -77,3 +77,9 @@ def test_the_table_replaces_the_one_in_the_document() -> None:
     once = put("new\n", document)
     assert once == f"before\n{MARK}\nnew\n{MARK}\nafter\n"
     assert put("new\n", once) == once
+
+
+def test_what_is_replayed_is_answered_with_one_packet() -> None:
+    writing = [b"\x03BEGIN", b"\x16INSERT INTO t VALUES (?)", b"\xfa0000", b"\x03COMMIT"]
+    asking = [b"\x03SELECT @@max_allowed_packet", b"\x03SHOW VARIABLES LIKE 'wsrep_on'"]
+    assert without_questions([*asking, *writing]) == writing
