@@ -17,6 +17,7 @@ def payloads_of(lines: Iterable[bytes]) -> Iterator[bytes]:
 
     A payload is a line. But where a line opens an object or an array that it does not close, the
     lines that follow belong to it, up to the one that does: what ``jq`` or a provider's page shows.
+    The next value may begin in that line: ``}{`` is what ``jq -j`` writes.
     Lines that are never closed, or that no JSON is laid out like, are payloads each, so that one
     line that was cut off does not take its neighbours along. After many of those, all lines are.
 
@@ -44,8 +45,11 @@ def payloads_of(lines: Iterable[bytes]) -> Iterator[bytes]:
             if not _is_laid_out(parts[-1], part):
                 rest.appendleft(following)
                 break
+            next_value = depth.read(part)
+            if next_value:
+                rest.appendleft(next_value)
+                part = part.removesuffix(next_value).rstrip()
             parts.append(part)
-            depth.read(part)
         if len(parts) > 1 and not depth.is_closed:
             patience -= len(parts)
             rest.extendleft(reversed(parts[1:]))
@@ -65,7 +69,7 @@ class _Depth:
 
     Attributes:
         is_open: an object or array was the first thing that was read, and it is not closed yet.
-        is_closed: it is, and nothing but white space came after it.
+        is_closed: it is, and nothing but white space or another one came after it.
     """
 
     def __init__(self) -> None:
@@ -81,10 +85,13 @@ class _Depth:
     def is_closed(self) -> bool:
         return self._begun and not self._open and not self._wrong
 
-    def read(self, line: bytes) -> None:
-        """Read one line; a text cannot go on in the next."""
+    def read(self, line: bytes) -> bytes:
+        """Read one line, up to where another value begins; return the line from there on.
+
+        A text cannot go on in the next line.
+        """
         in_text = escaped = False
-        for byte in line:
+        for at, byte in enumerate(line):
             if in_text:
                 if escaped:
                     escaped = False
@@ -94,17 +101,20 @@ class _Depth:
                     in_text = False
             elif byte in b" \t\r":
                 continue
-            elif not self._open and (self._begun or byte not in b"{["):
-                self._wrong = True  # something else than one object or array
-                return
+            elif not self._open and byte not in b"{[":
+                self._wrong = True  # something else than objects and arrays
+                return b""
+            elif not self._open and self._begun:
+                return line[at:]
             elif byte in b"{[":
                 self._begun = True
                 self._open.append(byte + 2)  # what closes it: } is { + 2, ] is [ + 2
             elif byte in b"}]":
                 if self._open.pop() != byte:
                     self._wrong = True
-                    return
+                    return b""
             elif byte == 0x22:
                 in_text = True
         if in_text:
             self._wrong = True
+        return b""

@@ -134,14 +134,14 @@ def backlog(facts: Facts) -> Judged:
 
 
 def oldest(facts: Facts) -> Judged:
-    """Judge how long events have waited."""
+    """Judge how long ago the next event happened: its own time, not when it was pushed."""
     age = facts.oldest
     if age is None:
         return Judged(None, OK, facts.redis or facts.oldest_words or "not looked at yet")
     age = round(age, 1)
     if age > OLDEST_WARN_SECONDS:
         level = BAD if age > OLDEST_BAD_SECONDS else WARN
-        return Judged(age, level, f"the next event has waited for {_span(age)}")
+        return Judged(age, level, f"the next event happened {_span(age)} ago")
     return Judged(age)
 
 
@@ -221,7 +221,7 @@ def workers(facts: Facts) -> Judged:
 
 _NAMES = {
     "backlog": "Backlog",
-    "oldest": "Waiting",
+    "oldest": "Oldest unprocessed",
     "pipeline_p99": "Pipeline",
     "claims": "Claims",
     "dead": "Dead letters",

@@ -39,5 +39,6 @@ def clock_finding(server: str, ahead: float, round_trip: float) -> Finding | Non
         "warn",
         f"the clock of {server} is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} "
         "this machine's",
-        "let all machines keep time by NTP: ages, lags and retention are wrong by as much",
+        "let all machines keep time by NTP: ages of events, times in the pipeline and retention "
+        "are wrong by as much",
     )

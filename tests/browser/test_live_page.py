@@ -261,6 +261,50 @@ def test_a_number_that_just_changed_has_another_colour_and_no_ground(
     assert ground == calm[1:] == ["none", "rgba(0, 0, 0, 0)"]
 
 
+def test_who_wants_no_motion_sees_no_number_light_up(
+    make_site: MakeSite, open_page: OpenPage
+) -> None:
+    site = make_site()
+    site.start()
+    site.flow.push([event(0)])
+    page = open_page(site.url, reduced_motion="reduce")
+    number = page.get_by_test_id("window-n").first
+    expect(number).to_have_text("1")
+    page.evaluate(
+        """window.lit = 0;
+        new MutationObserver((all) => { window.lit += all.length; })
+          .observe(document.querySelector("#windows-rows"),
+                   {subtree: true, attributeFilter: ["data-lit"]});"""
+    )
+    site.flow.push([event(1)])
+    expect(number).to_have_text("2")
+    assert page.evaluate("window.lit") == 0
+
+
+def test_times_that_differ_have_names_that_differ(make_site: MakeSite, open_page: OpenPage) -> None:
+    """An event of a while ago went through in no time: its age is no time in the pipeline."""
+    site = make_site()
+    site.start()
+    page = open_page(site.url)
+    at = int(time.time()) - 3600
+    for name, title, what in (
+        ("oldest", "Oldest unprocessed", "event to now"),
+        ("pipeline_p99", "Time in the pipeline, p99", "claim to commit"),
+        ("lag_p99", "Age of events, p99", "event to commit"),
+    ):
+        heading = page.locator(f"#figure-{name} h3")
+        expect(heading).to_have_text(title)
+        expect(page.get_by_test_id(f"figure-{name}-also")).to_contain_text(what)
+    site.flow.push(event(n, ts=at, esp="acme") for n in range(9))
+    expect(figure(page, "lag_p99")).to_have_attribute("title", re.compile(r"^36\d\d(\.\d+)?$"))
+    expect(figure(page, "pipeline_p99")).to_have_attribute("title", re.compile(r"^\d(\.\d+)?$"))
+    words = page.get_by_test_id("figure-lag_p99-words")
+    expect(words).to_have_text("up to 1 s too much: whole-second clocks (acme)")
+    expect(page.get_by_test_id("figure-pipeline_p99-words")).to_be_empty()
+    for word in ("lag", "latency", "delay"):
+        assert not re.search(rf"\b{word}\b", page.inner_text("body"), re.IGNORECASE)
+
+
 def test_rows_that_are_not_shown_are_not_said_to_be_none(
     make_site: MakeSite, open_page: OpenPage
 ) -> None:

@@ -137,6 +137,12 @@ def test_pretty_json_is_one_payload_and_all_dead_is_an_exit_code(
     assert [(g["payload"], g["element"], g["outcome"]) for g in found] == [
         *[(0, None, "row"), (1, 0, "row"), (1, 1, "dead")],
     ]
+    pretty.write_text(
+        "".join(json.dumps({"id": n, "event_name": "sent"}, indent=2) for n in (1, 2))
+    )
+    assert [(g["payload"], g["outcome"]) for g in peeked(flow, "--file", str(pretty))] == [
+        *[(0, "row"), (1, "row")],
+    ]
     dead = tmp_path / "dead"
     dead.write_text("not json\n{}\n")
     for args in ([], ["--json"]):

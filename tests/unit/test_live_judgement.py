@@ -40,7 +40,7 @@ def test_all_is_well() -> None:
         ("backlog", "bad", "growing", {"backlog": 5, "rate": 0.0, "idle": 40.0, "grew": 2}),
         ("backlog", "ok", "not looked at yet", {"backlog": None}),
         ("oldest", "ok", "", {"oldest": 59.0}),
-        ("oldest", "warn", "61 s", {"oldest": 61.0}),
+        ("oldest", "warn", "the next event happened 61 s ago", {"oldest": 61.0}),
         ("oldest", "bad", "16 min", {"oldest": 960.0}),
         ("oldest", "ok", "too large", {"oldest": None, "oldest_words": "too large"}),
         ("pipeline_p99", "warn", "6 s", {"took": (0.1, 6.0)}),

@@ -42,12 +42,23 @@ def test_each_value_is_a_payload_however_it_is_laid_out(
         b"[\n{",
         b"{\n]\n}\n",
         b"}\n]\n,",
-        b'{"a":\n1} {"b": 1}\n{"id": 2}',
+        b'{"a":\n1}, {"b": 1}\n{"id": 2}',
+        b'{"a": 1}{"b": 1}\n{"a": 1}{\n{"id": 2}',  # a line is a payload: that one is no JSON
         b"text:\n{",
     ],
 )
 def test_what_is_never_closed_takes_no_neighbour_along(text: bytes) -> None:
     assert read(text) == [line for line in text.split(b"\n") if line]
+
+
+@given(
+    st.lists(st.tuples(RECORDS, st.integers(0, 4)), min_size=1), st.sampled_from(["", " ", "\t"])
+)
+def test_laid_out_values_may_stand_against_each_other(
+    values: list[tuple[Any, int]], between: str
+) -> None:
+    written = [json.dumps(value, indent=indent).encode() for value, indent in values]
+    assert read(between.encode().join(written)) == written
 
 
 def test_lines_that_are_empty_are_none() -> None:
@@ -63,6 +74,12 @@ def test_a_large_file_takes_no_time() -> None:
     lines = [b'{"id": 1, "event_name": "sent", "email": "john@example.com"}\n'] * 200_000
     started = time.process_time()
     assert sum(1 for _ in payloads_of(lines)) == 200_000
+    assert time.process_time() - started < 5
+
+
+def test_values_against_each_other_take_no_quadratic_time() -> None:
+    started = time.process_time()
+    assert sum(1 for _ in payloads_of([b"{\n", *[b"}{\n"] * 200_000, b"}\n"])) == 200_001
     assert time.process_time() - started < 5
 
 

@@ -7,7 +7,7 @@ const seconds = (value) => duration(value).split(" ");
 const FIGURES = {
   rate: { show: (value) => [si(value), "per second"], trend: true },
   backlog: { show: (value) => [si(value), ""], trend: true },
-  oldest: { show: seconds, trend: true },
+  oldest: { show: seconds, trend: true, also: ["event to now"] },
   pipeline_p99: { show: seconds, trend: true, also: ["claim to commit; median", "pipeline_p50"] },
   lag_p99: { show: seconds, trend: true, also: ["event to commit; median", "lag_p50"] },
   claims: { show: (value) => [si(value), ""] },
