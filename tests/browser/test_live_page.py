@@ -230,6 +230,11 @@ def test_on_a_phone_no_header_is_cut(make_site: MakeSite, open_page: OpenPage, w
                .map((e) => `${e.tagName} ${e.textContent}`)"""
         )
         assert cut == []
+    button = page.get_by_test_id("dead-list").get_by_role("button").first.bounding_box()
+    room = page.locator("#dead-scroller").bounding_box()
+    assert button is not None
+    assert room is not None
+    assert button["x"] + button["width"] <= room["x"] + room["width"]
 
 
 def test_a_number_that_just_changed_has_another_colour_and_no_ground(
