@@ -326,16 +326,18 @@ def _keys(record: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
         return _object(record)
     except msgspec.ValidationError:
         raise
+    except UnicodeDecodeError:  # of some key; a decoder of records skips those it does not know
+        return _keys(bytes(record).decode(errors="replace").encode())
     except msgspec.DecodeError:  # maybe for half of a character in some text
         mended = whole_characters(bytes(record))
         if mended == record:
             raise
-        return _object(mended)
+        return _keys(mended)
 
 
 def _holds(value: msgspec.Raw, keys: Set[str]) -> bool:
     try:
-        return not keys.isdisjoint(_object(value))
+        return not keys.isdisjoint(_keys(value))
     except REFUSALS:
         return False
 

@@ -64,6 +64,17 @@ async def test_providers_own_events_pass_and_those_of_others_in_them_do_not(
         assert at.queue() == [body]
 
 
+@pytest.mark.parametrize("forged", sorted({*PAYLOADS} - {"plain"}))
+async def test_a_member_whose_name_is_no_text_does_not_hide_what_a_body_is(
+    redis_url: str, forged: str
+) -> None:
+    """Decoders of records skip it, so it is read all the same by whoever guesses its format."""
+    body = encode(PAYLOADS[forged]).replace(b"{", b'{"\xff":0,', 1)
+    async with door(redis_url) as at:
+        assert (await at.post("/ingest/plain", body, **basic())).status == 422
+        assert at.queue() == []
+
+
 async def test_an_array_is_bound_as_a_whole(redis_url: str) -> None:
     mixed = encode([PAYLOADS["pepipost"], PAYLOADS["plain"]])
     async with door(redis_url) as at:

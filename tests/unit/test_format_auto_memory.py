@@ -74,3 +74,22 @@ def test_a_payload_is_read_by_the_format_that_it_is_taken_for(seed: int) -> None
             name = AutoFormat().taken_for(one)
             expected = {} if name is None else rows(load_format(name).decode([one]))
             assert found.get(position, []) == expected.get(0, []), (name, one)
+
+
+# What stands in names as bytes: no UTF-8, half of a surrogate pair, and that in UTF-8.
+UNREADABLE = (rb'"\ud800"', b'"\xff"', b'"\xed\xa0\x80"')
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.parametrize("beginning", [b"{", b'"detail": {', b'"message": {'])
+def test_a_member_whose_name_is_no_text_hides_nothing(beginning: bytes, name: bytes) -> None:
+    samples = [one for one in SAMPLES if beginning in one]
+    assert samples
+    for sample in samples:
+        there, rest = sample[: (at := sample.index(beginning) + len(beginning))], sample[at:]
+        odd, even = there + name + b":1," + rest, there + b'"x":1,' + rest
+        taken = AutoFormat().taken_for(even)
+        assert AutoFormat().taken_for(odd) == taken
+        learned = AutoFormat()
+        learned._guesses[odd[:8]] = taken or "sendgrid"
+        assert rows(learned.decode([odd])) == rows(AutoFormat().decode([odd]))
