@@ -25,6 +25,8 @@ FIRST_REQUEST_SECONDS: Final = 15.0
 KEEP_ALIVE_SECONDS: Final = 15.0
 #: A connection that takes nothing of what is sent is given up after this.
 WRITE_STALL_SECONDS: Final = 30.0
+#: Who has an answer may send the rest of its body for so long: else a reset could take the answer.
+LINGERING_SECONDS: Final = 2.0
 #: Connections beside those of open pages (web.clients): requests and webhooks.
 OTHER_CONNECTIONS: Final = 250
 #: More connections, when all of those are busy, which are answered if they ask for a probe.
@@ -44,7 +46,15 @@ class _RequestHandler(web.RequestHandler):
         options: of aiohttp's own.
     """
 
-    __slots__ = ("_open", "_server", "_silence", "_stall", "body_since", "crowded")
+    __slots__ = (
+        "_answered_at",
+        "_open",
+        "_server",
+        "_silence",
+        "_stall",
+        "body_since",
+        "crowded",
+    )
 
     def __init__(self, server: _Server, **options: Any) -> None:
         super().__init__(server, **options)
@@ -52,6 +62,7 @@ class _RequestHandler(web.RequestHandler):
         self._open: asyncio.Transport | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
+        self._answered_at: float | None = None  # None while a request is answered
         self.crowded = False
         """Whether all places but those kept for probes were taken when it came."""
         self.body_since: float | None = None
@@ -66,10 +77,13 @@ class _RequestHandler(web.RequestHandler):
     def waits_since(self) -> float | None:
         """Since when it waits for its client, in seconds of the loop's clock; None if it does not.
 
-        For a request, that is, or for the body of one from nobody knows whom.
+        For a request, that is, or for the body of one from nobody knows whom, or of one that has
+        its answer; or that it takes what is sent.
         """
+        if self._stall is not None:
+            return self._stall.when() - WRITE_STALL_SECONDS
         if self._waiter is None or self._waiter.done():
-            return self.body_since
+            return self._answered_at or self.body_since
         return self._next_keepalive_close_time - self._keepalive_timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -99,6 +113,14 @@ class _RequestHandler(web.RequestHandler):
         finally:
             self._expect_taking()
 
+    async def _handle_request(self, *request: Any) -> tuple[web.StreamResponse, bool]:
+        """Answer one request; aiohttp then reads what is left of its body, for a while."""
+        self._answered_at = None
+        try:
+            return await super()._handle_request(*request)
+        finally:
+            self._answered_at = self._loop.time()
+
     def force_close(self) -> None:
         """Send what is left, and end."""
         super().force_close()
@@ -124,6 +146,8 @@ class _RequestHandler(web.RequestHandler):
             self._open.abort()
             self._open = None  # it no longer counts
             self.force_close()
+            if self._answered_at is not None and self._task_handler is not None:
+                self._task_handler.cancel()  # it may wait for the rest of a body
 
     def _expect_taking(self) -> None:
         """Give the connection up unless it takes what was sent, or ends, within a while."""
@@ -190,7 +214,7 @@ class Runner(web.AppRunner):
             # Our streams end when the server stops; aiohttp would give others a minute.
             shutdown_timeout=2.0,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
-            lingering_time=2.0,
+            lingering_time=LINGERING_SECONDS,
             auto_decompress=False,  # a form of a few bytes needs no compression
         )
 

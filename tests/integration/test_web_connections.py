@@ -72,6 +72,11 @@ def connections(pages: Site) -> list[Any]:
     return running.connections
 
 
+def stuck(pages: Site) -> int:
+    """Return how many connections wait for their client to take what was sent."""
+    return sum(one._paused and one.counts for one in connections(pages))
+
+
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     """A folder with a file that no buffer of the system holds."""
@@ -187,6 +192,46 @@ async def test_bodies_that_do_not_come_keep_no_place(monkeypatch: pytest.MonkeyP
         assert await one.ask(PROBE.replace(b"/healthz", b"/live/login")) == b"HTTP/1.1 200 OK"
         await slow[0].end()
         assert pages.waiting_for_bodies == 3
+
+
+REST_OF_A_BODY = PROBE[:-2] + b"Content-Length: 100000\r\n\r\n"
+CHUNK_WITHOUT_END = PROBE[:-2] + b"Transfer-Encoding: chunked\r\n\r\nff\r\n"
+
+
+@pytest.mark.parametrize("request_", [REST_OF_A_BODY, CHUNK_WITHOUT_END])
+async def test_who_has_an_answer_and_owes_the_rest_of_a_body_makes_room(
+    request_: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "OTHER_CONNECTIONS", 3)
+    monkeypatch.setattr(server, "PROBE_CONNECTIONS", 2)
+    monkeypatch.setattr(server, "LINGERING_SECONDS", 60.0)
+    async with site(clients="1") as pages, connecting(pages) as connect, asyncio.timeout(10):
+        for _ in range(8):
+            assert await (await connect()).ask(request_) == b"HTTP/1.1 200 OK"
+        one = await connect()
+        assert await one.ask(PROBE.replace(b"/healthz", b"/live/")) == b"HTTP/1.1 200 OK"
+        # They are gone, and do not only no longer count.
+        await wait_until(lambda: len(connections(pages)) == 4)
+
+
+async def test_who_takes_nothing_of_what_is_sent_makes_room(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "OTHER_CONNECTIONS", 2)
+    monkeypatch.setattr(server, "PROBE_CONNECTIONS", 1)
+    request = PROBE.replace(b"/healthz", b"/live/static/large.js")
+    async with (
+        site(large, clients="1") as pages,
+        connecting(pages) as connect,
+        asyncio.timeout(20),
+    ):
+        for number in range(5):
+            one = await connect(request)
+            one.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            most = min(number + 1, 3)
+            await wait_until(lambda most=most: stuck(pages) == most)  # type: ignore[misc]
+        assert await (await connect()).ask() == b"HTTP/1.1 200 OK"  # not as one of probes' places
+        assert stuck(pages) == 2
 
 
 async def test_when_all_are_busy_probes_are_answered_and_others_told(
