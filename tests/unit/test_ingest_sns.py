@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -77,6 +78,17 @@ async def test_what_is_not_signed_cannot_be_added_and_costs_no_event() -> None:
         assert verdict.body is not None
         assert json.loads(verdict.body) == message
     assert (await scheme(by).verify({}, encode(by.message()))).body is None  # as it came
+
+
+def test_nobody_makes_large_objects_of_a_body_that_is_not_verified_yet() -> None:
+    body = encode(Sns().message(MessageAttributes={"a": [[]] * 300_000}))
+    tracemalloc.start()
+    try:
+        sns.parse(body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < len(body)
 
 
 async def test_two_messages_never_have_one_string() -> None:
