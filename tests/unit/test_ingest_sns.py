@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
 import logging
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
