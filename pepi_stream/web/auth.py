@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pepi_stream.errors import ConfigError
@@ -101,6 +101,16 @@ class Token:
         given = signature.encode(errors="surrogatepass")
         good = hmac.compare_digest(given, self._signature(expiry).encode())
         return good and self._now() < int(expiry)
+
+    def is_among(self, cookies: Iterable[str]) -> bool:
+        """Tell whether a cookie of ours is in Cookie headers.
+
+        Each of its name is looked at: a server beside this one, under the same domain, may have
+        set one that comes last.
+        """
+        pairs = (pair.partition("=") for header in cookies for pair in header.split(";"))
+        values = (value.strip() for name, _, value in pairs if name.strip() == COOKIE)
+        return any(map(self.is_cookie, values))
 
     def _signature(self, expiry: str) -> str:
         return hmac.new(self._key, expiry.encode(), hashlib.sha256).hexdigest()

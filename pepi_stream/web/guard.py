@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from pepi_stream.errors import PepiError
 from pepi_stream.settings import WebSettings
-from pepi_stream.web.auth import COOKIE, Failures, Token, names_this_machine
+from pepi_stream.web.auth import Failures, Token, names_this_machine
 from pepi_stream.web.headers import refusal, wants_html
 from pepi_stream.web.masking import mask_text
 from pepi_stream.web.proxies import ClientOf
@@ -136,8 +136,7 @@ class Guard:
         return None
 
     def _without_token(self, request: web.Request, token: Token) -> web.Response | None:
-        cookie = request.cookies.get(COOKIE)
-        if cookie is not None and token.is_cookie(cookie):
+        if token.is_among(request.headers.getall(hdrs.COOKIE, ())):
             return None
         given = request.headers.get(hdrs.AUTHORIZATION)
         if given is not None:

@@ -63,8 +63,8 @@ class Login:
 
     async def form(self, request: web.Request) -> web.Response:
         """Show the form; to somebody who may look already, the page."""
-        cookie = request.cookies.get(COOKIE, "")
-        if self._token is None or self._token.is_cookie(cookie):
+        cookies = request.headers.getall(hdrs.COOKIE, ())
+        if self._token is None or self._token.is_among(cookies):
             return _see("/live/")
         return _page()
 
@@ -143,7 +143,7 @@ async def _token_of(request: web.Request) -> str | None:
 
 
 def _another_site_asks(request: web.Request) -> bool:
-    return request.headers.get("Sec-Fetch-Site") == "cross-site"
+    return request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
 
 
 def _came_by_https(request: web.Request) -> bool:

@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from pepi_stream.web.auth import Token
 from tests.web_pages import BEARER, TOKEN, site
 
 
@@ -74,10 +75,29 @@ async def test_logging_out_is_a_post_that_clears_the_cookie_unless_another_site_
         async with client.post("/live/logout", allow_redirects=False) as out:
             assert (out.status, out.headers["Location"]) == (303, "/live/login")
             assert out.cookies["pepi_live"].value == ""
-        headers = {"Sec-Fetch-Site": "cross-site"}
-        async with client.post("/live/logout", headers=headers, allow_redirects=False) as out:
-            assert out.status == 403
-            assert not out.cookies
+        for other in ("cross-site", "same-site"):  # the latter is a neighbour under one domain
+            headers = {"Sec-Fetch-Site": other}
+            async with client.post("/live/logout", headers=headers, allow_redirects=False) as out:
+                assert out.status == 403
+                assert not out.cookies
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Cookie: pepi_live=1.2; {}",
+        "Cookie: {}; pepi_live=1.2",
+        "Cookie: a={{b; {}; c",
+        "Cookie: pepi_live=1.2\r\nCookie: {}",
+        "Cookie: {}\r\nCookie: pepi_live=1.2",
+    ],
+)
+async def test_cookies_of_the_same_name_that_neighbours_set_keep_nobody_out(headers: str) -> None:
+    async with site(token=TOKEN) as pages:
+        request = "GET /live/snapshot HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        for cookie, status in ((Token(TOKEN).cookie(), b"200"), ("1.2", b"401")):
+            given = request + headers.format(f"pepi_live={cookie}") + "\r\n\r\n"
+            assert (await pages.raw(given.encode()))[9:12] == status
 
 
 @pytest.mark.parametrize(("token", "there"), [(TOKEN, True), ("", False)])
