@@ -14,6 +14,8 @@ from pepi_stream.ingest.scheme import Refusal
 ACCEPTED: Final = "gzip, deflate, identity"
 
 _MEMBERS: Final = 100
+# Bytes that are unpacked at a time: a member's end, and any limit, copy what is left of them.
+_PIECE: Final = 1 << 16
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZLIB: Final = zlib.MAX_WBITS
 _RAW: Final = -zlib.MAX_WBITS
@@ -58,19 +60,21 @@ def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
     else:
         kind = _RAW
     unpacked = bytearray()
-    rest = body
-    # Each member's end copies what is left: without a bound, tiny ones would cost a quadratic time.
-    for _ in range(_MEMBERS if kind == _GZIP else 1):
-        member = zlib.decompressobj(kind)
-        try:
-            unpacked += member.decompress(rest, max_bytes + 1 - len(unpacked))
-        except zlib.error:
-            break
-        if len(unpacked) > max_bytes:
-            raise TooLargeError
-        rest = member.unused_data
-        if not member.eof:
-            break
-        if not rest:
-            return bytes(unpacked)
+    packed = memoryview(body)
+    at = 0
+    try:
+        for _ in range(_MEMBERS if kind == _GZIP else 1):
+            member = zlib.decompressobj(kind)
+            while not member.eof and at < len(packed):
+                piece = packed[at : at + _PIECE]
+                unpacked += member.decompress(piece, max_bytes + 1 - len(unpacked))
+                if len(unpacked) > max_bytes:
+                    raise TooLargeError
+                at += len(piece) - len(member.unused_data) - len(member.unconsumed_tail)
+            if at == len(packed):
+                if member.eof:
+                    return bytes(unpacked)
+                break
+    except zlib.error:
+        pass
     raise Refusal(400, f"the body is not {encoding}, as its Content-Encoding says")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import time
+import tracemalloc
 import zlib
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -64,6 +66,28 @@ def test_many_tiny_members_cost_no_time() -> None:
         unpack(empty * (2**20 // len(empty)), "gzip", 2**20)
     assert refused.value.status == 400
     assert time.process_time() - started < 0.5
+
+
+def test_what_follows_a_member_is_not_copied() -> None:
+    body = gzipped(b"") * 99 + bytes(2**22)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refusal):
+            unpack(body, "gzip", 2**24)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2**20
+
+
+@pytest.mark.parametrize(
+    ("encoding", "size"), [(encoding, 2**n + d) for encoding in ("gzip", "deflate")
+                           for n in (15, 16, 17, 18) for d in (-1, 0, 1)]
+)  # fmt: skip
+def test_bodies_of_several_pieces(encoding: str, size: int) -> None:
+    body = Random(size).randbytes(size)  # which nothing packs into less
+    packed = gzipped(body[:7]) + gzipped(body[7:]) if encoding == "gzip" else zlib.compress(body)
+    assert unpack(packed, encoding, size) == body
 
 
 @pytest.mark.parametrize(
