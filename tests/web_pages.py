@@ -103,10 +103,10 @@ class Site:
         return self.runner.server.requests_count if self.runner.server else 0
 
     @property
-    def waiting_for_bodies(self) -> int:
-        """Connections whose request's body is waited for."""
+    def giving_way(self) -> int:
+        """Connections that make room for others while they are answered."""
         running: Any = self.runner.server
-        return sum(one.body_since is not None for one in running.connections)
+        return sum(one.gives_way_since is not None for one in running.connections)
 
     async def raw(self, request: bytes) -> bytes:
         """Send bytes; return all that comes until the server closes the connection."""

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from pepi_stream.web.auth import COOKIE, COOKIE_SECONDS, Failures, Token
 from pepi_stream.web.proxies import ClientOf
-from pepi_stream.web.server import awaiting_body
+from pepi_stream.web.server import giving_way
 
 _BODY_BYTES: Final = 4096
 _BODY_SECONDS: Final = 10.0
@@ -75,7 +75,7 @@ class Login:
         if _another_site_asks(request):
             return _page(403, "Another site's page sent this form.")
         try:
-            with awaiting_body(request):
+            with giving_way(request):
                 given = await _token_of(request)
         except TimeoutError:
             return _page(408, "The form did not arrive in time.")

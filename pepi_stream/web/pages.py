@@ -21,6 +21,7 @@ from pepi_stream.web.login import Login
 from pepi_stream.web.masking import Masker, mask_text
 from pepi_stream.web.protocol import LiveState
 from pepi_stream.web.proxies import Proxies
+from pepi_stream.web.server import giving_way
 
 _READY_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 10.0
@@ -41,6 +42,7 @@ class Pages:
         self._live = live
         self._hub = hub
         self._masker = masker
+        self._asked: asyncio.Task[list[str]] | None = None
 
     async def snapshot(self, request: web.Request) -> web.Response:
         """Return all there is to show."""
@@ -70,16 +72,28 @@ class Pages:
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Say whether this worker can work, and if not, why."""
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                reasons = await self._live.ready()
-        except TimeoutError:
-            reasons = [f"no server has answered within {_READY_SECONDS:g} s"]
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.ensure_future(self._reasons())
+        # Anybody may ask, and a server may take its time: then the next connection matters more.
+        with giving_way(request):
+            reasons = await asyncio.shield(self._asked)  # which others wait for, too
         if not reasons:
             return web.Response(text="ready\n")
         if not self._details:
             reasons = [why.partition(": ")[0] for why in reasons]
         return web.Response(text=mask_text("".join(f"{why}\n" for why in reasons)), status=503)
+
+    def close(self) -> None:
+        """Ask no server any more."""
+        if self._asked is not None:
+            self._asked.cancel()
+
+    async def _reasons(self) -> list[str]:
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                return await self._live.ready()
+        except TimeoutError:
+            return [f"no server has answered within {_READY_SECONDS:g} s"]
 
 
 def add_pages(
@@ -148,6 +162,7 @@ def add_pages(
     add(READYZ, pages.readyz, needs_token=False)
 
     async def close(_: web.Application) -> None:
+        pages.close()
         await hub.close()
 
     if receiver is not None:

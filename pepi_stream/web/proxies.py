@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from aiohttp import web
 
@@ -11,6 +12,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 ClientOf = Callable[[web.BaseRequest], str | None]
 """Returns the address of who asks; None where there is none (a local socket)."""
+
+_MOST: Final = 32  # proxies one behind the other; a made-up list may name a hundred thousand
 
 
 class Proxies:
@@ -33,8 +36,8 @@ class Proxies:
         if not self._trusted or remote is None or not self._trusts(address_of(remote)):
             return remote
         client = remote
-        named = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
-        for word in reversed(named):
+        named = ",".join(request.headers.getall("X-Forwarded-For", ())).rsplit(",", _MOST)
+        for word in reversed(named[-_MOST:]):
             address = address_of(word.strip())
             if address is None:  # no proxy writes that: what stands before it is made up
                 break

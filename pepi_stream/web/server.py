@@ -52,8 +52,8 @@ class _RequestHandler(web.RequestHandler):
         "_server",
         "_silence",
         "_stall",
-        "body_since",
         "crowded",
+        "gives_way_since",
     )
 
     def __init__(self, server: _Server, **options: Any) -> None:
@@ -65,8 +65,8 @@ class _RequestHandler(web.RequestHandler):
         self._answered_at: float | None = None  # None while a request is answered
         self.crowded = False
         """Whether all places but those kept for probes were taken when it came."""
-        self.body_since: float | None = None
-        """Since when the body of a request is waited for; None when it is not."""
+        self.gives_way_since: float | None = None
+        """Since when somebody nobody knows is waited for, or waits for what may take long."""
 
     @property
     def counts(self) -> bool:
@@ -78,12 +78,12 @@ class _RequestHandler(web.RequestHandler):
         """Since when it waits for its client, in seconds of the loop's clock; None if it does not.
 
         For a request, that is, or for the body of one from nobody knows whom, or of one that has
-        its answer; or that it takes what is sent.
+        its answer; or that it takes what is sent. A probe's wait for a server counts as well.
         """
         if self._stall is not None:
             return self._stall.when() - WRITE_STALL_SECONDS
         if self._waiter is None or self._waiter.done():
-            return self._answered_at or self.body_since
+            return self._answered_at or self.gives_way_since
         return self._next_keepalive_close_time - self._keepalive_timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -146,7 +146,8 @@ class _RequestHandler(web.RequestHandler):
             self._open.abort()
             self._open = None  # it no longer counts
             self.force_close()
-            if self._answered_at is not None and self._task_handler is not None:
+            gives_way = self._answered_at is not None or self.gives_way_since is not None
+            if gives_way and self._task_handler is not None:
                 self._task_handler.cancel()  # it may wait for the rest of a body
 
     def _expect_taking(self) -> None:
@@ -228,17 +229,17 @@ class Runner(web.AppRunner):
 
 
 @contextlib.contextmanager
-def awaiting_body(request: web.BaseRequest) -> Iterator[None]:
-    """Let the connection make room for others while the body of its request is waited for."""
+def giving_way(request: web.BaseRequest) -> Iterator[None]:
+    """Let the connection make room for others meanwhile; what it asked for is then cancelled."""
     protocol = request.protocol
     if not isinstance(protocol, _RequestHandler):
         yield
         return
-    protocol.body_since = asyncio.get_running_loop().time()
+    protocol.gives_way_since = asyncio.get_running_loop().time()
     try:
         yield
     finally:
-        protocol.body_since = None
+        protocol.gives_way_since = None
 
 
 def is_crowded(request: web.BaseRequest) -> bool:

@@ -187,11 +187,11 @@ async def test_bodies_that_do_not_come_keep_no_place(monkeypatch: pytest.MonkeyP
         asyncio.timeout(8),  # under the ten seconds that a form has
     ):
         slow = [await connect(SLOW_FORM) for _ in range(4)]
-        await wait_until(lambda: pages.waiting_for_bodies == 4)
+        await wait_until(lambda: pages.giving_way == 4)
         one = await connect()
         assert await one.ask(PROBE.replace(b"/healthz", b"/live/login")) == b"HTTP/1.1 200 OK"
         await slow[0].end()
-        assert pages.waiting_for_bodies == 3
+        assert pages.giving_way == 3
 
 
 REST_OF_A_BODY = PROBE[:-2] + b"Content-Length: 100000\r\n\r\n"
@@ -261,23 +261,33 @@ async def test_when_all_are_busy_probes_are_answered_and_others_told(
     assert "only probes are answered" in message
 
 
-async def test_probes_without_end_take_none_of_the_workers_files(
+async def test_who_asks_for_what_takes_long_keeps_no_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Neither the workers' files, nor those of others; and each server is asked once."""
     monkeypatch.setattr(server, "OTHER_CONNECTIONS", 0)
     monkeypatch.setattr(server, "PROBE_CONNECTIONS", 2)
-    async with site(clients="1") as pages, connecting(pages) as connect, asyncio.timeout(10):
+    async with site(clients="2") as pages, connecting(pages) as connect, asyncio.timeout(10):
         asked = 0
+        answer = asyncio.Event()
 
-        async def never_ready() -> list[str]:
+        async def ready() -> list[str]:
             nonlocal asked
             asked += 1
-            await asyncio.Event().wait()
+            await answer.wait()
             return []
 
-        monkeypatch.setattr(pages.live, "ready", never_ready)
-        for number in range(3):
-            await connect(PROBE.replace(b"/healthz", b"/readyz"))
-            await wait_until(lambda number=number: asked == number + 1)  # type: ignore[misc]
-        assert await (await connect()).ask() == b""
-        assert len(connections(pages)) == 3
+        monkeypatch.setattr(pages.live, "ready", ready)
+        probes = []
+        for number in range(5):
+            probes.append(await connect(PROBE.replace(b"/healthz", b"/readyz")))
+            most = min(number + 1, 2)
+            await wait_until(lambda most=most: pages.giving_way == most)  # type: ignore[misc]
+            for gone in probes[:-2]:
+                await gone.end()
+        one = await connect()
+        assert await one.ask(PROBE.replace(b"/healthz", b"/live/")) == b"HTTP/1.1 200 OK"
+        await wait_until(lambda: len(connections(pages)) == 2)
+        answer.set()
+        assert await probes[-1].ask(b"") == b"HTTP/1.1 200 OK"
+        assert asked == 1

@@ -35,6 +35,8 @@ def client(remote: str | None, *forwarded: str, trusted: tuple[str, ...] = TRUST
         ("2001:db8:1::1", ["2001:db8::7"], "2001:db8::7"),
         ("::ffff:10.0.0.1", ["::ffff:198.51.100.1"], "198.51.100.1"),
         (None, ["198.51.100.1"], None),
+        ("10.0.0.1", ["198.51.100.1" + ", 10.2.3.4" * 31], "198.51.100.1"),
+        ("10.0.0.1", ["198.51.100.1, 10.2.3.5" + ", 10.2.3.4" * 32], "10.2.3.4"),  # made up
     ],
 )
 def test_the_first_from_the_end_that_is_no_trusted_proxy(
