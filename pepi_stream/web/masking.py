@@ -26,18 +26,18 @@ _AT = re.compile(
     @|\uff20|\ufe6b  # itself, fullwidth, small
     |\xef(?:\xbc\xa0|\xb9\xab)  # those two in UTF-8 that is read as Latin-1
     |%(?:25)*(?:40|EF%(?:25)*BC%(?:25)*A0|EF%(?:25)*B9%(?:25)*AB)
-    |\\(?:u0040|uff20|ufe6b|u\{0*40\}|x40|U00000040)
-    |&(?:amp;)*(?:\#0*64|\#x0*40|commat);?
-    |=(?:3D)*(?:40|EF=(?:3D)*BC=(?:3D)*A0)(?=[\w-]+\.\w)  # else n=40 would be one
+    |\\(?:u(?:0040|ff20|fe6b)|u\{0*(?:40|ff20|fe6b)\}|U0000(?:0040|ff20|fe6b))
+    |\\x(?:40|ef\\+x(?:bc\\+xa0|b9\\+xab))
+    |&(?:amp;)*(?:\#0*(?:64|65312|65131)|\#x0*(?:40|ff20|fe6b)|commat);?
+    |=(?:3D)*(?:40|EF=(?:3D)*BC=(?:3D)*A0|EF=(?:3D)*B9=(?:3D)*AB)(?=[\w-]+\.\w)  # not n=40
+    |\\100(?=[\w-]+\.\w)  # octal
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
 # Of text that is read backwards, from an at-sign on; a regex that looks for the end of a run would
 # try every start. White space of ASCII only: in bytes read as Latin-1, NBSP is half a character.
-# A semicolon that ends a numeric entity stands for a letter.
-_LOCAL_BACKWARDS = re.compile(
-    r'(?:[^ \t\n\r\f\v"<>\[\],;:]|;(?:[0-9]{1,7}|[0-9A-Fa-f]{1,6}[Xx])#&)*'
-)
+# A semicolon that ends an entity (&#111; &amp; &amp;quot;) ends no local part: it may be of it.
+_LOCAL_BACKWARDS = re.compile(r'(?:[^ \t\n\r\f\v"<>\[\],;:]|;[0-9A-Za-z]{1,32}#?(?:;pma)*&)*')
 _LETTER = re.compile(r"[^\W_]")
 
 _NAMES_AT_ONCE: Final = 50_000
@@ -57,7 +57,7 @@ def mask_text(text: str, filler: str = FILLER) -> str:
 def _mask_end(text: str, filler: str) -> str:
     """Mask the local part that a text ends in."""
     if text.endswith('"'):  # "john doe"@example.com
-        start, end = text.rfind('"', 0, -1) + 1, len(text) - 1
+        start, end = _opening_quote(text) + 1, len(text) - 1
     else:
         found = _LOCAL_BACKWARDS.match(text[::-1])
         start, end = len(text) - (found.end() if found else 0), len(text)
@@ -66,6 +66,26 @@ def _mask_end(text: str, filler: str) -> str:
     letter = _LETTER.search(text, start, end)
     shown = text[: letter.end()] if letter else text[:start]
     return f"{shown}{filler}{text[end:]}"
+
+
+def _opening_quote(text: str) -> int:
+    r"""Return where the quotes begin that a text ends with; -1 when nowhere.
+
+    A quote inside, ``"john\"doe"``, has more backslashes before it than the one at the end.
+    """
+    at = len(text) - 1
+    most = _backslashes(text, at)
+    while (at := text.rfind('"', 0, at)) >= 0 and _backslashes(text, at) > most:
+        pass
+    return at
+
+
+def _backslashes(text: str, end: int) -> int:
+    """Return how many stand right before a place."""
+    start = end
+    while start and text[start - 1] == "\\":
+        start -= 1
+    return end - start
 
 
 def mask_payload(payload: str, *, is_hex: bool, truncated: bool) -> str:
